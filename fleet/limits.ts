@@ -1,0 +1,65 @@
+/** Every limit in one place, with its unit and where it comes from. */
+export const LIMITS = {
+  /** AWS API model, TrainingJobName, EndpointName, ModelPackageGroupName …: 63 characters. */
+  jobNameLength: 63,
+  /** AWS API model, HyperParameterTuningJobName: the tightest of the job names. */
+  tuningJobNameLength: 32,
+  /** Ours: a fleet's name stands in every AWS name beside a customer, a cycle and a hash. */
+  fleetNameLength: 24,
+  /** Ours: a customer key is a folder in S3, a part of AWS names and a workflow id. */
+  customerKeyLength: 40,
+  /** Ours: what the warehouse may call a customer; longer ids are refused with the customer named. */
+  customerIdLength: 1024,
+  /** AWS API model, HyperParameters: number of entries. */
+  hyperParameters: 100,
+  /** AWS API model, HyperParameterValue. */
+  hyperParameterValueLength: 2500,
+  /** AWS API model, StoppingCondition: 28 days. Unset means one day, so we always set it. */
+  trainingJobMaxRuntimeSeconds: 28 * 24 * 60 * 60,
+  /** AWS API model, MetricDefinitions. */
+  metricDefinitions: 40,
+  /** AWS API model, MaxResults of every List operation we use. */
+  listPageSize: 100,
+  /** Ours: children of one shard. A child costs its parent 4 to 9 history events; Temporal warns at 10,240. */
+  customersPerShard: 250,
+  /** Ours: shards of one cycle that run at a time; each gets its share of the fleet's concurrency. */
+  shardsAtATime: 4,
+  /** Ours: how many customers one cycle may hold. 400 shards at 9 events each stay far below Temporal's limits. */
+  customersPerFleet: 100_000,
+  /** Ours: publications that one pass of an endpoint workflow takes on. */
+  publicationsPerBatch: 100,
+  /** Ours: held-out rows whose served predictions must equal the offline ones. AWS keeps 40 metrics a job. */
+  verificationRows: 3,
+  /** Ours: rounds of one training job, when SageMaker itself (not the algorithm) failed it. */
+  trainingRounds: 3,
+  /** Ours: jobs of one model that were found stopped, by a cancelled cycle that is run again, and passed over. */
+  stoppedRounds: 20,
+  /** Ours: starts of a child whose id is taken; with back-off from 0.1 to 30 s, about six minutes. */
+  freeIdAttempts: 20,
+  /** Ours: customers done between two signals of progress from a shard: 0.1 Temporal actions a customer. */
+  progressStep: 10,
+  /** Ours: signals of progress in one cycle; each costs 4 of the 10,240 events that Temporal warns at. */
+  progressSignals: 500,
+  /** AWS, InvokeEndpoint: the container has 60 s to answer. */
+  invocationTimeoutSeconds: 60,
+} as const;
+
+/** Calls a second to one operation of SageMaker's control plane, in one account and region. */
+export interface CallRate {
+  /** Where the budget starts, before it has learnt what the service bears. */
+  readonly start: number;
+  readonly floor: number;
+  readonly ceiling: number;
+}
+
+/** AWS publishes no rates; ours, to be learnt from throttling. */
+const CALL_RATE: CallRate = { start: 10, floor: 2, ceiling: 100 };
+
+/** Users report 2 a second for ListTrainingJobs, not adjustable: github.com/aws-solutions/deepracer-on-aws/issues/87. */
+const LIST_RATE: CallRate = { start: 2, floor: 0.2, ceiling: 2 };
+
+export const callRate = (operation: string): CallRate =>
+  operation.startsWith("List") ? LIST_RATE : CALL_RATE;
+
+/** Ours: a call that would have to wait longer gives its place back and is retried by Temporal. Seconds. */
+export const LONGEST_CALL_WAIT = 20;

@@ -1,0 +1,238 @@
+/** Names and keys: safe wherever they go, distinct for what is distinct, the same for what is the same. */
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { canonicalJson } from "../../fleet/canonical-json.js";
+import { SpecError } from "../../fleet/errors.js";
+import { LIMITS } from "../../fleet/limits.js";
+import {
+  customerKey,
+  cycleId,
+  endpointConfigName,
+  endpointName,
+  modelName,
+  modelPackageGroupName,
+  requestHash,
+  s3Keys,
+  targetModel,
+  trainingJobName,
+} from "../../fleet/names.js";
+
+/** AWS API model: names of training jobs, endpoints, configs, groups. */
+const AWS_NAME = /^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$/;
+
+const fleets = fc
+  .stringMatching(/^[a-z][a-z0-9]{0,5}(-[a-z0-9]{1,8}){0,2}$/)
+  .filter((f) => f.length <= 24);
+const stages = fc.stringMatching(/^[a-z][a-z0-9]{0,15}$/);
+const customers = fc.oneof(
+  fc.string({ unit: "binary", maxLength: 300 }),
+  fc.string({ unit: "grapheme", maxLength: 60 }),
+  fc.stringMatching(/^[a-z0-9-]{1,60}$/),
+  fc.constantFrom("../../etc", "a b/c?*", "'; drop table t; --", "…", "😀", "-", "", "c", "a--b"),
+);
+const keys = customers.map(customerKey);
+const cycles = fc
+  .date({ min: new Date("1970-01-01"), max: new Date("2999-12-31"), noInvalidDate: true })
+  .map((date) => cycleId(date.toISOString()));
+
+describe("a customer's key", () => {
+  test.each([
+    ["xna", "xna"],
+    ["city-42", "city-42"],
+    ["XNA", "xna-714e0a639680"],
+    ["São Paulo", "sao-paulo-f00fd81daee5"],
+    ["../../etc", "etc-74ccf3c5b4c1"],
+    ["😀", "c-f0443a342c5e"],
+    // Looks like a hashed key, so it is hashed itself.
+    ["abc-0123456789ab", "abc-0123456789ab-57f08425b221"],
+  ])("of %j is %s", (customer, key) => {
+    expect(customerKey(customer)).toBe(key);
+  });
+
+  test("is safe in S3 keys, AWS names and workflow ids, whatever the warehouse holds", () => {
+    fc.assert(
+      fc.property(customers, (customer) => {
+        const key = customerKey(customer);
+        expect(key).toMatch(/^[a-z0-9]+(-[a-z0-9]+)*$/);
+        expect(key.length).toBeLessThanOrEqual(LIMITS.customerKeyLength);
+        expect(customerKey(customer)).toBe(key);
+      }),
+    );
+  });
+
+  test("differs for customers that differ", () => {
+    fc.assert(
+      fc.property(customers, customers, (one, other) => {
+        fc.pre(one !== other);
+        expect(customerKey(one)).not.toBe(customerKey(other));
+      }),
+    );
+  });
+
+  test("is never the key of another customer's key", () => {
+    fc.assert(
+      fc.property(customers, (customer) => {
+        const key = customerKey(customer);
+        fc.pre(key !== customer);
+        expect(customerKey(key)).not.toBe(key);
+      }),
+    );
+  });
+
+  test.each([
+    ["differs in case", "ATL", "atl"],
+    ["differs in accents", "Orléans", "Orleans"],
+    ["differs beyond the readable part", "x".repeat(256), "x".repeat(255)],
+    ["differs in normal form", "e\u0301", "\u00e9"],
+  ])("%s: distinct", (_how, one, other) => {
+    expect(customerKey(one)).not.toBe(customerKey(other));
+  });
+});
+
+describe("a cycle's id", () => {
+  test.each([
+    ["2013-07-01", "2013-07-01"],
+    ["2013-07-01T00:00:59Z", "2013-07-01"],
+    ["2013-07-01T03:00:00Z", "2013-07-01t0300"],
+    ["2013-07-01T00:30:00+02:00", "2013-06-30t2230"],
+  ])("for %s is %s", (at, id) => {
+    expect(cycleId(at)).toBe(id);
+  });
+
+  test.each(["", "July", "2013-02-30", "2013-07-01T03:00", "2013-7-1", "20130701"])(
+    "is refused for %j, which is no time",
+    (at) => {
+      expect(() => cycleId(at)).toThrow(SpecError);
+    },
+  );
+});
+
+describe("names in AWS", () => {
+  const jobs = fc.record({
+    fleet: fleets,
+    customerKey: keys,
+    cycle: cycles,
+    round: fc.nat({ max: 99 }),
+    requestHash: fc.constantFrom("a".repeat(64), "b".repeat(64)),
+  });
+
+  test("are accepted by AWS", () => {
+    fc.assert(
+      fc.property(jobs, stages, (job, stage) => {
+        const part = { fleet: job.fleet, stage, hash: job.requestHash };
+        for (const name of [
+          trainingJobName(job),
+          modelPackageGroupName(job.fleet, job.customerKey),
+          endpointName(job.fleet, stage),
+          endpointConfigName(part),
+          modelName(part),
+        ]) {
+          expect(name).toMatch(AWS_NAME);
+          expect(name.length).toBeLessThanOrEqual(LIMITS.jobNameLength);
+        }
+      }),
+    );
+  });
+
+  test("of jobs are the same for the same work, and differ when anything differs", () => {
+    fc.assert(
+      fc.property(jobs, jobs, (one, other) => {
+        expect(trainingJobName({ ...one })).toBe(trainingJobName(one));
+        fc.pre(canonicalJson(one) !== canonicalJson(other));
+        expect(trainingJobName(one)).not.toBe(trainingJobName(other));
+      }),
+    );
+  });
+
+  test("of jobs tell fleet, customer, cycle and round to a person", () => {
+    const name = trainingJobName({
+      fleet: "flights",
+      customerKey: "city-42",
+      cycle: "2013-07-01",
+      round: 1,
+      requestHash: "0",
+    });
+    expect(name).toMatch(/^mf-flights-city-42-2013-07-01-1-[0-9a-f]{12}$/);
+  });
+
+  test("of groups differ for every pair of fleet and customer", () => {
+    expect(modelPackageGroupName("a-b", "c")).not.toBe(modelPackageGroupName("a", "b-c"));
+    fc.assert(
+      fc.property(fleets, keys, fleets, keys, (fleet, key, otherFleet, otherKey) => {
+        fc.pre(fleet !== otherFleet || key !== otherKey);
+        expect(modelPackageGroupName(fleet, key)).not.toBe(
+          modelPackageGroupName(otherFleet, otherKey),
+        );
+      }),
+    );
+  });
+
+  test("of endpoints differ for every pair of fleet and stage", () => {
+    fc.assert(
+      fc.property(fleets, stages, fleets, stages, (fleet, stage, otherFleet, otherStage) => {
+        fc.pre(fleet !== otherFleet || stage !== otherStage);
+        expect(endpointName(fleet, stage)).not.toBe(endpointName(otherFleet, otherStage));
+      }),
+    );
+  });
+});
+
+describe("keys in S3", () => {
+  test("stay within their fleet's folder, each customer in its own", () => {
+    fc.assert(
+      fc.property(fleets, stages, cycles, keys, (fleet, stage, cycle, key) => {
+        const all = [
+          s3Keys.rows({ fleet, cycle, customerKey: key, channel: "train" }),
+          s3Keys.artifact({ fleet, stage, customerKey: key, version: 12 }),
+          s3Keys.pointer({ fleet, stage, customerKey: key }),
+          s3Keys.manifest(fleet, cycle),
+        ];
+        for (const path of all) {
+          expect(path).toMatch(/^[a-z0-9/.-]+$/);
+          expect(path.startsWith(`fleets/${fleet}/`)).toBe(true);
+          expect(path.split("/")).not.toContain("..");
+          expect(path.split("/")).not.toContain("");
+        }
+      }),
+    );
+  });
+
+  test("of one customer's channel are no prefix of another's: SageMaker reads string prefixes", () => {
+    fc.assert(
+      fc.property(keys, keys, (one, other) => {
+        fc.pre(one !== other);
+        const at = { fleet: "f", cycle: "2013-07-01", channel: "train" } as const;
+        const channel = s3Keys.channel({ ...at, customerKey: one });
+        expect(s3Keys.rows({ ...at, customerKey: other }).startsWith(channel)).toBe(false);
+      }),
+    );
+  });
+
+  test("of an artifact are the endpoint's prefix and the target model", () => {
+    expect(targetModel("xna", 12)).toBe("xna/v000012.tar.gz");
+    expect(s3Keys.artifact({ fleet: "f", stage: "s", customerKey: "xna", version: 12 })).toBe(
+      s3Keys.models("f", "s") + targetModel("xna", 12),
+    );
+  });
+});
+
+describe("a request's hash", () => {
+  test("does not depend on the order of keys, nor on keys that are undefined", () => {
+    expect(requestHash({ a: 1, b: { c: [1, 2], d: undefined } })).toBe(
+      requestHash({ b: { c: [1, 2] }, a: 1 }),
+    );
+  });
+
+  test("depends on everything else", () => {
+    expect(requestHash({ a: [1, 2] })).not.toBe(requestHash({ a: [2, 1] }));
+    expect(requestHash({ a: "1" })).not.toBe(requestHash({ a: 1 }));
+  });
+
+  test("comes from JSON that reads back as the value", () => {
+    fc.assert(
+      fc.property(fc.jsonValue(), (value) => {
+        expect(JSON.parse(canonicalJson(value))).toEqual(JSON.parse(JSON.stringify(value)));
+      }),
+    );
+  });
+});
