@@ -1,0 +1,76 @@
+/** The local SageMaker server's settings: one JSON file, or an object in tests. */
+import { z } from "zod";
+
+const accountId = z.string().regex(/^\d{12}$/, "an AWS account id is 12 digits");
+
+export const faultsSchema = z.strictObject({
+  /** A share of calls answers ThrottlingException; of all control-plane operations unless some are named. */
+  throttle: z
+    .strictObject({
+      rate: z.number().min(0).max(1),
+      operations: z.array(z.string()).optional(),
+      seed: z.int().default(1),
+    })
+    .optional(),
+  /** The account's quota of instances by type, for training and for endpoints each. */
+  resourceLimit: z.record(z.string(), z.int().min(0)).optional(),
+  /** The first `times` jobs whose name contains `match` fail with `reason` instead of running. */
+  failJob: z
+    .strictObject({
+      match: z.string(),
+      reason: z
+        .string()
+        .default("InternalServerError: We encountered an internal error. Please try again."),
+      times: z.int().min(1).default(1),
+    })
+    .optional(),
+  /** Every job stays in Starting for so long. */
+  slowStartSeconds: z.number().min(0).optional(),
+  /** What every UpdateEndpoint ends in: an endpoint that failed, or one back on its old configuration. */
+  updateEndpoint: z.enum(["fail", "rollback"]).optional(),
+  /** Every endpoint (and every update of one) takes at least so long. */
+  endpointStartSeconds: z.number().min(0).optional(),
+  /** What was created a moment ago is not yet seen by List calls, nor a configuration by CreateEndpoint. */
+  readLagSeconds: z.number().min(0).optional(),
+});
+
+const accountSchema = z.strictObject({
+  id: accountId,
+  accessKeys: z.array(
+    z.strictObject({
+      accessKeyId: z.string().min(1),
+      secretAccessKey: z.string().min(1),
+      user: z.string().min(1),
+    }),
+  ),
+  roles: z.array(z.string().min(1)),
+});
+
+export const configSchema = z.strictObject({
+  host: z.string().default("127.0.0.1"),
+  port: z.int().min(0).max(65_535),
+  region: z.string().default("us-east-1"),
+  /** Postgres URL; the server keeps its tables in the schema `sagemaker` of that database. */
+  database: z.string().min(1),
+  s3: z.strictObject({
+    endpoint: z.url(),
+    accessKeyId: z.string().min(1),
+    secretAccessKey: z.string().min(1),
+  }),
+  accounts: z.array(accountSchema).min(1),
+  /** Folder of job and endpoint files and of their logs. */
+  stateDir: z.string().min(1),
+  /** A Python with botocore (the service model) and the libraries that user scripts import. */
+  python: z.string().min(1),
+  /** How many user scripts run at a time. */
+  cores: z.int().min(1).default(2),
+  /** Memory in which one endpoint keeps models loaded. */
+  endpointMemoryMb: z.int().min(64).default(2048),
+  /** AWS: a stopped job has 120 s between SIGTERM and SIGKILL. */
+  stopGraceSeconds: z.number().min(0).default(120),
+  faults: faultsSchema.default({}),
+});
+
+export type Faults = z.infer<typeof faultsSchema>;
+export type ServerConfig = z.infer<typeof configSchema>;
+export type ServerConfigInput = z.input<typeof configSchema>;

@@ -1,0 +1,18 @@
+/** Why a job failed, as DescribeTrainingJob's FailureReason tells it. */
+
+/** The reason begins with its class: AlgorithmError, ClientError, InternalServerError or CapacityError. */
+export class JobFailure extends Error {
+  override readonly name = "JobFailure";
+
+  get isInternal(): boolean {
+    return this.message.startsWith("InternalServerError");
+  }
+}
+
+/** AWS's words for its own faults; what happened stands in the server's log. */
+export const internalServerError =
+  "InternalServerError: We encountered an internal error. Please try again.";
+
+/** A job that ran while the server died: to its owner that is a lost machine. */
+export const instanceLost =
+  "InternalServerError: We encountered an internal error. Please try again. (instance lost: the local SageMaker server ended while the job ran)";

@@ -1,0 +1,53 @@
+/** Metrics as SageMaker finds them: regular expressions over what a training script prints. */
+import { validationError } from "./errors.js";
+
+export interface MetricPattern {
+  readonly name: string;
+  readonly regex: RegExp;
+}
+
+export interface Metric {
+  readonly MetricName: string;
+  readonly Value: number;
+  readonly Timestamp: number;
+}
+
+/** A user's regular expression must not meet a line without end. */
+const longestLine = 64 * 1024;
+
+/** Throws a ValidationException for a regular expression that cannot be compiled. */
+export function readMetricDefinitions(
+  definitions: readonly { Name: string; Regex: string }[],
+): MetricPattern[] {
+  return definitions.map(({ Name, Regex }) => {
+    try {
+      return { name: Name, regex: new RegExp(Regex) };
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      throw validationError(`Invalid regular expression in metric definition ${Name}: ${reason}`);
+    }
+  });
+}
+
+/** Keeps the last value of each metric; the first capture group holds the number. */
+export function createMetricScanner(patterns: readonly MetricPattern[]) {
+  const last = new Map<string, Metric>();
+  return {
+    scan(line: string, at: number): void {
+      const text = line.slice(0, longestLine);
+      for (const { name, regex } of patterns) {
+        const captured = regex.exec(text)?.[1];
+        if (captured === undefined || captured.trim() === "") continue;
+        const value = Number(captured);
+        if (Number.isFinite(value))
+          last.set(name, { MetricName: name, Value: value, Timestamp: at });
+      }
+    },
+    /** In the order of the definitions. */
+    final: (): Metric[] =>
+      patterns.flatMap(({ name }) => {
+        const metric = last.get(name);
+        return metric === undefined ? [] : [metric];
+      }),
+  };
+}

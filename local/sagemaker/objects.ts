@@ -1,0 +1,82 @@
+/** The object store as the server sees it: one pooled client, objects read and written as streams. */
+import {
+  GetObjectCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  S3Client,
+} from "@aws-sdk/client-s3";
+import { Upload } from "@aws-sdk/lib-storage";
+import { Agent } from "node:http";
+import { Readable } from "node:stream";
+import type { S3Location } from "./arns.js";
+import type { ServerConfig } from "./config.schema.js";
+
+export type Objects = ReturnType<typeof createObjects>;
+
+/** Two cores download and upload for a few jobs at a time: more sockets would only wait. */
+const maxSockets = 64;
+
+export function createObjects(config: Pick<ServerConfig, "s3" | "region">) {
+  const { endpoint, accessKeyId, secretAccessKey } = config.s3;
+  const client = new S3Client({
+    endpoint,
+    region: config.region,
+    forcePathStyle: true,
+    credentials: { accessKeyId, secretAccessKey },
+    requestHandler: { httpAgent: new Agent({ keepAlive: true, maxSockets }) },
+    requestChecksumCalculation: "WHEN_REQUIRED",
+    responseChecksumValidation: "WHEN_REQUIRED",
+  });
+
+  return {
+    async exists({ bucket, key }: S3Location): Promise<boolean> {
+      if (key === "") return false;
+      const head = client.send(new HeadObjectCommand({ Bucket: bucket, Key: key }));
+      return head.then(() => true, falseWhenMissing);
+    },
+
+    /** Is there an object whose key begins like this? */
+    async someUnder({ bucket, key }: S3Location): Promise<boolean> {
+      const list = new ListObjectsV2Command({ Bucket: bucket, Prefix: key, MaxKeys: 1 });
+      return client.send(list).then(({ KeyCount = 0 }) => KeyCount > 0, falseWhenMissing);
+    },
+
+    /** The keys that begin like this, in the order of their UTF-8 bytes, page by page. */
+    async *keysUnder({ bucket, key }: S3Location): AsyncGenerator<string> {
+      let token: string | undefined;
+      do {
+        const page = await client.send(
+          new ListObjectsV2Command({
+            Bucket: bucket,
+            Prefix: key,
+            ...(token !== undefined && { ContinuationToken: token }),
+          }),
+        );
+        for (const { Key } of page.Contents ?? []) if (Key !== undefined) yield Key;
+        token = page.NextContinuationToken;
+      } while (token !== undefined);
+    },
+
+    /** Rejects with an error named NoSuchKey when there is no such object. */
+    async read({ bucket, key }: S3Location): Promise<Readable> {
+      const { Body } = await client.send(new GetObjectCommand({ Bucket: bucket, Key: key }));
+      if (!(Body instanceof Readable)) throw new Error(`no body in s3://${bucket}/${key}`);
+      return Body;
+    },
+
+    async write({ bucket, key }: S3Location, body: Readable | Buffer): Promise<void> {
+      const params = { Bucket: bucket, Key: key, Body: body };
+      await new Upload({ client, params, queueSize: 2 }).done();
+    },
+
+    close: () => client.destroy(),
+  };
+}
+
+/** A missing bucket, a missing object and one that we may not see are the same to the caller. */
+function falseWhenMissing(error: unknown): false {
+  const name = error instanceof Error ? error.name : "";
+  if (["NotFound", "NoSuchKey", "NoSuchBucket", "AccessDenied", "Forbidden", "403"].includes(name))
+    return false;
+  throw error;
+}

@@ -1,0 +1,46 @@
+/** The words that an endpoint's parts share: what is to run, what is asked of it, within which limits. */
+
+export interface VariantPlan {
+  readonly name: string;
+  readonly weight: number;
+  readonly containers: readonly ContainerPlan[];
+}
+
+export interface ContainerPlan {
+  readonly image: string;
+  readonly mode: "SingleModel" | "MultiModel";
+  /** SingleModel: the .tar.gz object. MultiModel: the prefix that TargetModel is relative to. */
+  readonly modelDataUrl?: string | undefined;
+  readonly environment: Readonly<Record<string, string>>;
+}
+
+export interface InvokeRequest {
+  readonly body: Uint8Array;
+  readonly contentType?: string | undefined;
+  readonly accept?: string | undefined;
+  readonly customAttributes?: string | undefined;
+  readonly targetModel?: string | undefined;
+  readonly targetVariant?: string | undefined;
+  readonly requestId: string;
+}
+
+export interface InvokeResponse {
+  readonly body: Buffer;
+  readonly contentType: string;
+  readonly customAttributes?: string | undefined;
+  readonly invokedProductionVariant: string;
+}
+
+export interface FleetLimits {
+  /** AWS: a container has 60 s to answer an invocation. */
+  readonly invocationMs: number;
+  /** AWS: a request waits 60 s for its model, and the load goes on for up to 360 s. */
+  readonly loadWaitMs: number;
+  readonly loadTimeoutMs: number;
+  /** AWS: 4 minutes until the first healthy ping. */
+  readonly startupMs: number;
+  /** Requests of one variant under way at a time; AWS's number depends on the instances. */
+  readonly requestsPerVariant: number;
+  /** Disk for unpacked models of one container. */
+  readonly diskLimitMb: number;
+}

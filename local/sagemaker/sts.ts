@@ -1,0 +1,133 @@
+/** STS: who am I, and temporary credentials of a role. */
+import type { Accounts, Principal } from "./accounts.js";
+import { parseRole, rolePrincipal } from "./accounts.js";
+import type { CallCounts } from "./call-counts.js";
+import { AwsError } from "./errors.js";
+import type { ServiceModel } from "./model.js";
+import { decodeForm, toXml } from "./query-protocol.js";
+import type { Xml } from "./query-protocol.js";
+import { authenticate } from "./sigv4.js";
+import { validate } from "./validate.js";
+import { send } from "./wire.js";
+import type { Exchange } from "./wire.js";
+
+const namespace = "https://sts.amazonaws.com/doc/2011-06-15/";
+const defaultDurationSeconds = 3600;
+
+export interface Sts {
+  readonly accounts: Accounts;
+  readonly model: ServiceModel;
+  readonly counts: CallCounts;
+}
+
+/** Throws AwsError, which `answerStsError` lays out. */
+export async function answerSts(sts: Sts, exchange: Exchange): Promise<void> {
+  const { accounts, model, counts } = sts;
+  const { principal } = await authenticate(accounts, exchange.request, exchange.body, "sts");
+  const form = new URLSearchParams(exchange.body.toString("utf8"));
+  const operation = form.get("Action") ?? "";
+  switch (operation) {
+    case "GetCallerIdentity": {
+      const { userId, account, arn } = principal;
+      await counts.record(operation, "");
+      return answer(exchange, operation, { UserId: userId, Account: account, Arn: arn });
+    }
+    case "AssumeRole": {
+      const request = checkRequest(model, form);
+      const assumed = await assumeRole(accounts, principal, request);
+      await counts.record(operation, request.roleArn);
+      return answer(exchange, operation, assumed);
+    }
+    default:
+      throw new AwsError(
+        "InvalidAction",
+        `The local STS offers GetCallerIdentity and AssumeRole, not ${operation || "no Action at all"}.`,
+      );
+  }
+}
+
+/** STS has older names for the errors that all services share, and answers 403 with them. */
+const credentialErrors: Readonly<Record<string, string>> = {
+  MissingAuthenticationTokenException: "MissingAuthenticationToken",
+  IncompleteSignatureException: "IncompleteSignature",
+  UnrecognizedClientException: "InvalidClientTokenId",
+  InvalidSignatureException: "SignatureDoesNotMatch",
+  ExpiredTokenException: "ExpiredToken",
+};
+
+export function answerStsError({ response, requestId }: Exchange, error: AwsError): void {
+  const Type = error.status < 500 ? "Sender" : "Receiver";
+  const Code = credentialErrors[error.code] ?? error.code;
+  const status = Code === error.code ? error.status : 403;
+  const body = toXml({ Error: { Type, Code, Message: error.message } });
+  const text = `<ErrorResponse xmlns="${namespace}">${body}<RequestId>${requestId}</RequestId></ErrorResponse>`;
+  send(response, status, requestId, { "content-type": "text/xml" }, text);
+}
+
+interface AssumeRoleRequest {
+  readonly roleArn: string;
+  readonly sessionName: string;
+  readonly durationSeconds: number;
+}
+
+/** STS has a code of its own for what the control plane calls ValidationException. */
+function checkRequest(model: ServiceModel, form: URLSearchParams): AssumeRoleRequest {
+  try {
+    const request = decodeForm(model, "AssumeRoleRequest", form);
+    const { RoleArn, RoleSessionName, DurationSeconds } = validate(
+      model,
+      "AssumeRoleRequest",
+      request,
+    );
+    return {
+      roleArn: String(RoleArn),
+      sessionName: String(RoleSessionName),
+      durationSeconds: Number(DurationSeconds ?? defaultDurationSeconds),
+    };
+  } catch (error) {
+    if (error instanceof AwsError) throw new AwsError("ValidationError", error.message);
+    throw error;
+  }
+}
+
+async function assumeRole(
+  accounts: Accounts,
+  principal: Principal,
+  { roleArn, sessionName, durationSeconds }: AssumeRoleRequest,
+): Promise<Xml> {
+  const role = parseRole(roleArn);
+  if (role === undefined) throw new AwsError("ValidationError", `${roleArn} is invalid`);
+  if (!accounts.isKnownRole(roleArn))
+    throw new AwsError(
+      "AccessDenied",
+      `User: ${principal.arn} is not authorized to perform: sts:AssumeRole on resource: ${roleArn}`,
+      403,
+    );
+  const isChained = principal.arn.includes(":assumed-role/");
+  if (isChained && durationSeconds > defaultDurationSeconds)
+    throw new AwsError(
+      "ValidationError",
+      "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining",
+    );
+  const session = { ...role, sessionName };
+  const minted = await accounts.mint(session, durationSeconds);
+  const assumed = rolePrincipal(session);
+  return {
+    Credentials: {
+      AccessKeyId: minted.accessKeyId,
+      SecretAccessKey: minted.secretAccessKey,
+      SessionToken: minted.sessionToken,
+      Expiration: new Date(minted.expiresAt * 1000).toISOString(),
+    },
+    AssumedRoleUser: { Arn: assumed.arn, AssumedRoleId: assumed.userId },
+  };
+}
+
+function answer({ response, requestId }: Exchange, operation: string, result: Xml): void {
+  const body = toXml({
+    [`${operation}Result`]: result,
+    ResponseMetadata: { RequestId: requestId },
+  });
+  const text = `<${operation}Response xmlns="${namespace}">${body}</${operation}Response>`;
+  send(response, 200, requestId, { "content-type": "text/xml" }, text);
+}

@@ -1,0 +1,74 @@
+/** Requests with everything that AWS asks for, of which a test changes what it is about. */
+import type {
+  CreateEndpointConfigCommandInput,
+  CreateModelCommandInput,
+  CreateModelPackageCommandInput,
+  CreateTrainingJobCommandInput,
+} from "@aws-sdk/client-sagemaker";
+import { account, bucket, region, roleArn } from "./cloud.js";
+
+const registry = `${account}.dkr.ecr.${region}.amazonaws.com`;
+export const noopImage = `${registry}/modelfleet-noop:1`;
+export const xgboostImage = `${registry}/sagemaker-xgboost:1.7-1`;
+
+/** A name that no other test uses. */
+export function unique(prefix: string): string {
+  return `${prefix}-${Date.now().toString(36)}-${(counter += 1)}`;
+}
+let counter = 0;
+
+export function aTrainingJob(
+  changes: Partial<CreateTrainingJobCommandInput> = {},
+): CreateTrainingJobCommandInput {
+  return {
+    TrainingJobName: unique("job"),
+    RoleArn: roleArn,
+    AlgorithmSpecification: { TrainingImage: noopImage, TrainingInputMode: "File" },
+    OutputDataConfig: { S3OutputPath: `s3://${bucket}/output/` },
+    ResourceConfig: { InstanceType: "ml.m5.large", InstanceCount: 1, VolumeSizeInGB: 5 },
+    StoppingCondition: { MaxRuntimeInSeconds: 600 },
+    ...changes,
+  };
+}
+
+export function aModel(changes: Partial<CreateModelCommandInput> = {}): CreateModelCommandInput {
+  return {
+    ModelName: unique("model"),
+    ExecutionRoleArn: roleArn,
+    PrimaryContainer: { Image: xgboostImage },
+    ...changes,
+  };
+}
+
+export function anEndpointConfig(
+  modelName: string,
+  changes: Partial<CreateEndpointConfigCommandInput> = {},
+): CreateEndpointConfigCommandInput {
+  return {
+    EndpointConfigName: unique("config"),
+    ProductionVariants: [
+      {
+        VariantName: "all",
+        ModelName: modelName,
+        InstanceType: "ml.m5.large",
+        InitialInstanceCount: 1,
+      },
+    ],
+    ...changes,
+  };
+}
+
+export function aModelPackage(
+  group: string,
+  changes: Partial<CreateModelPackageCommandInput> = {},
+): CreateModelPackageCommandInput {
+  return {
+    ModelPackageGroupName: group,
+    InferenceSpecification: {
+      Containers: [{ Image: xgboostImage, ModelDataUrl: `s3://${bucket}/model.tar.gz` }],
+      SupportedContentTypes: ["text/csv"],
+      SupportedResponseMIMETypes: ["text/csv"],
+    },
+    ...changes,
+  };
+}
