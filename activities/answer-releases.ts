@@ -1,0 +1,79 @@
+/** Tells release workflows what became of the versions that they asked to publish. */
+import { WorkflowNotFoundError, type Client } from "@temporalio/client";
+import type pg from "pg";
+import { targetModel } from "../fleet/names.js";
+import { published, type Publication, type PublicationOutcome } from "../workflows/messages.js";
+import { inParallel } from "./in-parallel.js";
+import {
+  readAskedVersions,
+  recordRejected,
+  type AskedVersion,
+  type StageRef,
+} from "./ledger/publications.js";
+
+export interface AnswerDependencies {
+  readonly ledger: pg.Pool;
+  readonly temporal: Client;
+}
+
+export interface RejectedRequest extends Publication {
+  readonly because: string;
+}
+
+const SIGNALS_AT_A_TIME = 8;
+/** Enough for a sentence and the container's own words. */
+const REASON_LENGTH = 1000;
+
+/** Records the rejections, then answers. Whoever serves already, by an earlier attempt, is told that instead. */
+export async function rejectRequests(
+  { ledger, temporal }: AnswerDependencies,
+  place: StageRef,
+  requests: readonly RejectedRequest[],
+): Promise<void> {
+  if (requests.length === 0) return;
+  const rejected = requests.map((one) => ({
+    ...one,
+    because: one.because.slice(0, REASON_LENGTH),
+  }));
+  await recordRejected(ledger, place, rejected);
+  const known = await readAskedVersions(ledger, place, rejected);
+  const serving = new Set(known.filter(isServing).map(targetModelOf));
+  await inParallel(SIGNALS_AT_A_TIME, rejected, (request) =>
+    answerRelease(
+      temporal,
+      request,
+      serving.has(targetModelOf(request)) ? servingOutcome(request) : rejectedOutcome(request),
+    ),
+  );
+}
+
+/** A release workflow that is gone needs no answer. */
+export async function answerRelease(
+  temporal: Client,
+  { releaseWorkflowId }: Publication,
+  outcome: PublicationOutcome,
+): Promise<void> {
+  try {
+    await temporal.workflow.getHandle(releaseWorkflowId).signal(published, outcome);
+  } catch (error) {
+    if (!(error instanceof WorkflowNotFoundError)) throw error;
+  }
+}
+
+export const servingOutcome = ({ customerKey, version }: Publication): PublicationOutcome => ({
+  kind: "serving",
+  version,
+  targetModel: targetModel(customerKey, version),
+});
+
+export const rejectedOutcome = ({ version, because }: RejectedRequest): PublicationOutcome => ({
+  kind: "rejected",
+  version,
+  because,
+});
+
+export const isServing = ({ publication }: AskedVersion): boolean =>
+  publication?.state === "serving";
+
+const targetModelOf = ({ customerKey, version }: Pick<Publication, "customerKey" | "version">) =>
+  targetModel(customerKey, version);

@@ -1,0 +1,116 @@
+/** Opens a cycle, plans which customers it trains, and closes it with its counts. */
+import type pg from "pg";
+import { FAILURES } from "../fleet/errors.js";
+import { specHash } from "../fleet/names.js";
+import type { FleetSpec } from "../fleet/spec.schema.js";
+import type { Window } from "../fleet/window.js";
+import type { CycleReport } from "../workflows/messages.js";
+import { permanent } from "./application-failure.js";
+import type { CycleRef } from "./ledger/cycles.js";
+import { countCustomers } from "./ledger/customers.js";
+import { parseSpec } from "./ledger/specs.js";
+import { planCustomers, type CyclePlan } from "./plan-customers.js";
+
+export type { CycleRef } from "./ledger/cycles.js";
+
+export interface CycleDependencies {
+  readonly ledger: pg.Pool;
+  /** The AWS account that this worker's credentials belong to. */
+  readonly account: string;
+}
+
+export interface OpenCycleInput {
+  readonly spec: FleetSpec;
+  readonly cycle: string;
+  readonly window: Window;
+  readonly workflowId: string;
+  readonly force: boolean;
+}
+
+export interface PlanCycleInput extends CycleRef {
+  readonly shardSize: number;
+  readonly force: boolean;
+}
+
+export interface ReadShardInput extends CycleRef {
+  readonly shard: number;
+}
+
+export interface SetCycleStateInput extends CycleRef {
+  readonly state: "exporting" | "planning" | "training";
+}
+
+export interface CloseCycleInput extends CycleRef {
+  readonly state: "completed" | "failed" | "cancelled";
+  readonly reason?: string;
+}
+
+export const createCycleActivities = ({ ledger, account }: CycleDependencies) => ({
+  /** Records the spec and the cycle. A cycle that exists is opened again: same id, its data exported anew. */
+  async openCycle(input: OpenCycleInput): Promise<{ specHash: string }> {
+    const spec = parseSpec(input.spec, input.spec.name);
+    const [stage] = spec.stages;
+    if (stage.account !== account) throw accountMismatch(stage, account);
+    const hash = specHash(spec);
+    await ledger.query(
+      `with spec as (
+         insert into fleet_specs (fleet, spec_hash, spec) values ($1, $2, $3) on conflict do nothing)
+       insert into cycles (fleet, cycle, spec_hash, window_floor, window_ceiling, workflow_id, forced, state)
+       values ($1, $4, $2, $5, $6, $7, $8, 'exporting')
+       on conflict (fleet, cycle) do update
+         set spec_hash = excluded.spec_hash, window_floor = excluded.window_floor,
+             window_ceiling = excluded.window_ceiling, workflow_id = excluded.workflow_id,
+             forced = excluded.forced, state = excluded.state, rows = null, reason = null, ended_at = null`,
+      [
+        spec.name,
+        hash,
+        JSON.stringify(spec),
+        input.cycle,
+        input.window.floor,
+        input.window.ceiling,
+        input.workflowId,
+        input.force,
+      ],
+    );
+    return { specHash: hash };
+  },
+
+  /** Decides for every exported customer whether it is trained, and puts those that are into shards. */
+  planCycle: (input: PlanCycleInput): Promise<CyclePlan> => planCustomers(ledger, input),
+
+  /** The customers of one shard that are not done, at most `shardSize`, in order of their keys. */
+  async readShard({ fleet, cycle, shard }: ReadShardInput): Promise<{ customerKeys: string[] }> {
+    const { rows } = await ledger.query<{ customer_key: string }>(
+      `select customer_key from customers
+        where fleet = $1 and cycle = $2 and shard = $3
+          and state in ('planned', 'training', 'trained', 'evaluated')
+        order by customer_key`,
+      [fleet, cycle, shard],
+    );
+    return { customerKeys: rows.map((row) => row.customer_key) };
+  },
+
+  async setCycleState({ fleet, cycle, state }: SetCycleStateInput): Promise<void> {
+    await ledger.query("update cycles set state = $3 where fleet = $1 and cycle = $2", [
+      fleet,
+      cycle,
+      state,
+    ]);
+  },
+
+  async closeCycle({ fleet, cycle, state, reason }: CloseCycleInput): Promise<CycleReport> {
+    await ledger.query(
+      `update cycles set state = $3, reason = $4, ended_at = coalesce(ended_at, now())
+        where fleet = $1 and cycle = $2`,
+      [fleet, cycle, state, reason ?? null],
+    );
+    return { fleet, cycle, ...(await countCustomers(ledger, { fleet, cycle })) };
+  },
+});
+export type CycleActivities = ReturnType<typeof createCycleActivities>;
+
+const accountMismatch = (stage: FleetSpec["stages"][0], account: string) =>
+  permanent(FAILURES.accountMismatch, {
+    message: `stage "${stage.name}" is in account ${stage.account}, the worker's credentials are of ${account}`,
+    hint: "correct stages[0].account in the fleet file, or give the worker credentials of that account",
+  });

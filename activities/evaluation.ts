@@ -1,0 +1,139 @@
+/** Reads a training job's metrics and lets the gate decide what becomes of the challenger. */
+import { HeadObjectCommand, type S3Client } from "@aws-sdk/client-s3";
+import type { DescribeTrainingJobResponse, SageMakerClient } from "@aws-sdk/client-sagemaker";
+import type pg from "pg";
+import { FAILURES } from "../fleet/errors.js";
+import { classifyFailure, failureSentence, failureTypes } from "../fleet/failure.js";
+import { decideGate, type GateDecision } from "../fleet/gate.js";
+import { readEvaluation, type Evaluation } from "../fleet/metrics.js";
+import type { FleetSpec } from "../fleet/spec.schema.js";
+import { permanent, retryable } from "./application-failure.js";
+import { describeJob } from "./describe-job.js";
+import { unknownCycle, type CycleRef } from "./ledger/cycles.js";
+import { recordEvaluation } from "./ledger/evaluations.js";
+import { recordEnded } from "./ledger/jobs.js";
+import { readSpec } from "./ledger/specs.js";
+import { isMissingObject, parseS3Uri } from "./s3-uri.js";
+
+export interface EvaluationDependencies {
+  readonly ledger: pg.Pool;
+  readonly sagemaker: SageMakerClient;
+  readonly s3: S3Client;
+}
+
+export interface EvaluateModelInput extends CycleRef {
+  readonly customerKey: string;
+  readonly trainingJobName: string;
+}
+
+export type EvaluatedModel = GateDecision;
+
+/** Ways to save a model that are known to work; a fleet's thousand jobs share one script. */
+const SAVING_SCRIPTS = 100;
+
+export const createEvaluationActivities = ({ ledger, sagemaker, s3 }: EvaluationDependencies) => {
+  const savingScripts = new Set<string>();
+
+  /**
+   * A script that forgets to save its model completes all the same, and DescribeTrainingJob names an artifact
+   * that is not there. One look for each version of the code finds that out; a job that fails to save only now
+   * and then is found when its artifact is copied.
+   */
+  const assertArtifact = async (artifactUri: string, spec: FleetSpec): Promise<void> => {
+    const { sourceHash } = spec.training;
+    if (savingScripts.has(sourceHash)) return;
+    const { bucket, key } = parseS3Uri(artifactUri);
+    try {
+      await s3.send(new HeadObjectCommand({ Bucket: bucket, Key: key }));
+    } catch (error) {
+      throw isMissingObject(error) ? noArtifact(artifactUri) : error;
+    }
+    if (savingScripts.size >= SAVING_SCRIPTS) savingScripts.clear();
+    savingScripts.add(sourceHash);
+  };
+
+  return {
+    /** Throws what the job failed with, if it did, and MetricsError's type when a figure is missing. */
+    async evaluateModel(input: EvaluateModelInput): Promise<EvaluatedModel> {
+      const { fleet, trainingJobName } = input;
+      const { specHash, championVersion } = await readContender(ledger, input);
+      const spec = await readSpec(ledger, { fleet, specHash });
+      const job = completed(await describeJob(sagemaker, trainingJobName), trainingJobName);
+      const evaluation = readEvaluation(job.FinalMetricDataList ?? []);
+      assertComplete(evaluation, championVersion);
+      const artifactUri = job.ModelArtifacts?.S3ModelArtifacts;
+      if (artifactUri === undefined) throw noArtifact(trainingJobName);
+      await assertArtifact(artifactUri, spec);
+
+      const decided = decideGate(evaluation, spec.gate);
+      const billableSeconds = job.BillableTimeInSeconds;
+      await recordEnded(ledger, { jobName: trainingJobName, status: "Completed", billableSeconds });
+      await recordEvaluation(ledger, {
+        ...input,
+        ...decided,
+        evaluation,
+        championVersion,
+        artifactUri,
+      });
+      return decided;
+    },
+  };
+};
+export type EvaluationActivities = ReturnType<typeof createEvaluationActivities>;
+
+async function readContender(
+  ledger: pg.Pool,
+  { fleet, cycle, customerKey }: EvaluateModelInput,
+): Promise<{ specHash: string; championVersion: number | null }> {
+  const { rows } = await ledger.query<{ specHash: string; championVersion: number | null }>(
+    `select y.spec_hash as "specHash", c.champion_version as "championVersion"
+       from customers c join cycles y using (fleet, cycle)
+      where c.fleet = $1 and c.cycle = $2 and c.customer_key = $3`,
+    [fleet, cycle, customerKey],
+  );
+  const [row] = rows;
+  if (row === undefined) throw unknownCycle({ fleet, cycle });
+  return row;
+}
+
+function completed(
+  job: DescribeTrainingJobResponse | null,
+  name: string,
+): DescribeTrainingJobResponse {
+  if (job?.TrainingJobStatus === "Completed") return job;
+  if (job?.TrainingJobStatus === "Failed")
+    throw permanent(failureTypes[classifyFailure(job.FailureReason)], {
+      message: failureSentence(job.FailureReason),
+      hint: `read the log of training job ${name}`,
+    });
+  if (job?.TrainingJobStatus === "Stopped")
+    throw permanent(FAILURES.trainingStopped, {
+      message: `training job ${name} was stopped: ${job.SecondaryStatus ?? "no reason given"}`,
+      hint: "raise training.maxRuntimeSeconds if it ran out of time; else run the cycle again",
+    });
+  throw retryable(FAILURES.trainingInternalError, {
+    message: `training job ${name} is ${job?.TrainingJobStatus ?? "not to be found"}, not Completed`,
+    hint: "the activity looks again",
+  });
+}
+
+/** Without these figures a script that ignores its champion would always win. */
+function assertComplete(evaluation: Evaluation, championVersion: number | null): void {
+  if (championVersion !== null && evaluation.champion === null)
+    throw permanent(FAILURES.trainingAlgorithmError, {
+      message: `the training script did not score the champion (version ${championVersion}): champion:rmse is missing`,
+      hint: "score the model in SM_CHANNEL_CHAMPION on the test rows too, and print champion:rmse, :mae, :stdev_error",
+    });
+  if (evaluation.predictions.length === 0)
+    throw permanent(FAILURES.trainingAlgorithmError, {
+      message:
+        "the training script printed no verification:1, so the served model could not be verified",
+      hint: 'print the predictions of the first rows of the test channel as "verification:1=<number>;" and so on',
+    });
+}
+
+const noArtifact = (uri: string) =>
+  permanent(FAILURES.trainingAlgorithmError, {
+    message: `the training job completed without a model: ${uri} does not exist`,
+    hint: "save the model to SM_MODEL_DIR in the training script",
+  });

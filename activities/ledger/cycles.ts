@@ -1,0 +1,52 @@
+/** Reads a cycle from the ledger. */
+import type pg from "pg";
+import { FAILURES } from "../../fleet/errors.js";
+import type { FleetSpec } from "../../fleet/spec.schema.js";
+import type { Window } from "../../fleet/window.js";
+import { permanent } from "../application-failure.js";
+import { readSpec } from "./specs.js";
+
+export interface CycleRef {
+  readonly fleet: string;
+  readonly cycle: string;
+}
+
+export interface Cycle extends CycleRef {
+  readonly spec: FleetSpec;
+  readonly specHash: string;
+  readonly window: Window;
+  readonly workflowId: string;
+  /** Rows that the finished export wrote; null before. */
+  readonly rows: number | null;
+}
+
+export async function readCycle(ledger: pg.Pool, { fleet, cycle }: CycleRef): Promise<Cycle> {
+  const { rows } = await ledger.query<{
+    spec_hash: string;
+    window_floor: Date;
+    window_ceiling: Date;
+    workflow_id: string;
+    rows: string | null;
+  }>(
+    `select spec_hash, window_floor, window_ceiling, workflow_id, rows
+       from cycles where fleet = $1 and cycle = $2`,
+    [fleet, cycle],
+  );
+  const [row] = rows;
+  if (row === undefined) throw unknownCycle({ fleet, cycle });
+  return {
+    fleet,
+    cycle,
+    spec: await readSpec(ledger, { fleet, specHash: row.spec_hash }),
+    specHash: row.spec_hash,
+    window: { floor: row.window_floor.toISOString(), ceiling: row.window_ceiling.toISOString() },
+    workflowId: row.workflow_id,
+    rows: row.rows === null ? null : Number(row.rows),
+  };
+}
+
+export const unknownCycle = ({ fleet, cycle }: CycleRef) =>
+  permanent(FAILURES.specInvalid, {
+    message: `the ledger has no cycle ${cycle} of fleet "${fleet}"`,
+    hint: "the worker and whoever started the workflow must use the same MODELFLEET_LEDGER_URL",
+  });

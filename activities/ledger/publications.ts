@@ -1,0 +1,201 @@
+/** The ledger's publications: which version of a customer's model a stage has copied, serves, or rejected. */
+import type pg from "pg";
+import { targetModel } from "../../fleet/names.js";
+import { inTransaction } from "./transaction.js";
+
+export interface StageRef {
+  readonly fleet: string;
+  readonly stage: string;
+}
+
+export interface VersionRef {
+  readonly customerKey: string;
+  readonly version: number;
+}
+
+export type PublicationState = "copied" | "serving" | "rejected" | "replaced";
+
+/** A version that is asked for, with what the ledger knows about it. */
+export interface AskedVersion extends VersionRef {
+  /** Null when the ledger has no such version. */
+  readonly release: {
+    readonly state: "pending" | "approved" | "denied" | "serving" | "rejected" | "retired";
+    readonly decidedBy: string | null;
+    readonly artifactUri: string;
+    readonly modelPackageArn: string;
+  } | null;
+  /** Null before the version was copied or rejected in this stage. */
+  readonly publication: {
+    readonly state: PublicationState;
+    readonly reason: string | null;
+  } | null;
+  /** What serves this customer; null when nothing does. */
+  readonly servingVersion: number | null;
+  /** Held-out rows as CSV without the target. */
+  readonly verificationRows: readonly string[];
+  /** Training's predictions for them. */
+  readonly predictions: readonly number[];
+}
+
+/** In the order asked. */
+export async function readAskedVersions(
+  ledger: pg.Pool,
+  { fleet, stage }: StageRef,
+  asked: readonly VersionRef[],
+): Promise<AskedVersion[]> {
+  const { rows } = await ledger.query<AskedVersion>(
+    `select a.customer_key as "customerKey", a.version,
+            case when r.version is not null then json_build_object(
+              'state', r.state, 'decidedBy', r.decided_by, 'artifactUri', r.artifact_uri,
+              'modelPackageArn', r.model_package_arn) end as release,
+            case when p.version is not null then
+              json_build_object('state', p.state, 'reason', p.reason) end as publication,
+            (select max(s.version) from publications s
+              where s.fleet = $1 and s.stage = $2 and s.customer_key = a.customer_key and s.state = 'serving')
+              as "servingVersion",
+            coalesce(c.verification, '[]') as "verificationRows", coalesce(e.predictions, '[]') as predictions
+       from unnest($3::text[], $4::int[]) with ordinality as a (customer_key, version, place)
+       left join releases r on r.fleet = $1 and r.customer_key = a.customer_key and r.version = a.version
+       left join customers c on c.fleet = $1 and c.cycle = r.cycle and c.customer_key = a.customer_key
+       left join evaluations e on e.fleet = $1 and e.cycle = r.cycle and e.customer_key = a.customer_key
+       left join publications p on p.fleet = $1 and p.stage = $2 and p.customer_key = a.customer_key
+                               and p.version = a.version
+      order by a.place`,
+    [fleet, stage, ...columnsOf(asked)],
+  );
+  return rows;
+}
+
+/** What was rejected before is open again, as its approval stands; what serves, or has served, stays as it is. */
+export async function recordCopied(
+  ledger: pg.Pool,
+  { fleet, stage }: StageRef,
+  copied: readonly VersionRef[],
+): Promise<void> {
+  await ledger.query(
+    `with copied as (
+       select distinct customer_key, version, target_model
+         from unnest($3::text[], $4::int[], $5::text[]) as c (customer_key, version, target_model)),
+     publication as (
+       insert into publications as p (fleet, stage, customer_key, version, target_model, state)
+       select $1, $2, customer_key, version, target_model, 'copied' from copied
+       on conflict (fleet, stage, customer_key, version) do update
+         set state = 'copied', reason = null, updated_at = now() where p.state = 'rejected'),
+     release as (
+       update releases r set state = 'approved', note = null from copied c
+        where r.fleet = $1 and r.customer_key = c.customer_key and r.version = c.version and r.state = 'rejected'
+       returning r.customer_key, r.cycle)
+     update customers c set state = 'approved', reason = null, updated_at = now() from release x
+      where c.fleet = $1 and c.cycle = x.cycle and c.customer_key = x.customer_key and c.state = 'rejected'`,
+    [fleet, stage, ...columnsOf(copied), copied.map(modelOf)],
+  );
+}
+
+export interface Rejection extends VersionRef {
+  readonly because: string;
+}
+
+/**
+ * What serves, or has served, is left alone. A release keeps its state unless it was approved: a request to
+ * publish what nobody has decided about must not decide.
+ */
+export async function recordRejected(
+  ledger: pg.Pool,
+  { fleet, stage }: StageRef,
+  rejections: readonly Rejection[],
+): Promise<void> {
+  await ledger.query(
+    `with rejected as (
+       insert into publications as p (fleet, stage, customer_key, version, target_model, state, reason)
+       select distinct on (customer_key, version) $1, $2, customer_key, version, target_model, 'rejected', because
+         from unnest($3::text[], $4::int[], $5::text[], $6::text[])
+              as a (customer_key, version, target_model, because)
+       on conflict (fleet, stage, customer_key, version) do update
+         set state = 'rejected', reason = excluded.reason, updated_at = now()
+         where p.state in ('copied', 'rejected')
+       returning customer_key, version, reason),
+     release as (
+       update releases r set state = 'rejected', note = x.reason from rejected x
+        where r.fleet = $1 and r.customer_key = x.customer_key and r.version = x.version
+          and r.state in ('approved', 'rejected')
+       returning r.customer_key, r.cycle, r.note)
+     update customers c set state = 'rejected', reason = x.note, updated_at = now() from release x
+      where c.fleet = $1 and c.cycle = x.cycle and c.customer_key = x.customer_key
+        and c.state in ('pending', 'approved', 'rejected')`,
+    [
+      fleet,
+      stage,
+      ...columnsOf(rejections),
+      rejections.map(modelOf),
+      rejections.map(({ because }) => because),
+    ],
+  );
+}
+
+export interface ServingVersion extends VersionRef {
+  readonly verification: {
+    readonly offline: readonly number[];
+    readonly served: readonly number[];
+    readonly latencyMs: number;
+  };
+}
+
+/**
+ * Lets the version serve, unless a newer one does: then returns that one's number, and nothing has changed.
+ * `point` runs while nobody else can change what this customer is served, so that the pointer never goes back.
+ */
+export async function recordServing(
+  ledger: pg.Pool,
+  place: StageRef,
+  version: ServingVersion,
+  point: () => Promise<void>,
+): Promise<number | null> {
+  return inTransaction(ledger, async (connection) => {
+    const { rows } = await connection.query<{ version: number; state: PublicationState }>(
+      `select version, state from publications
+        where fleet = $1 and stage = $2 and customer_key = $3 order by version for update`,
+      [place.fleet, place.stage, version.customerKey],
+    );
+    const newer = rows.find((row) => row.state === "serving" && row.version > version.version);
+    if (newer !== undefined) return newer.version;
+    await point();
+    await replace(connection, place, version);
+    return null;
+  });
+}
+
+async function replace(
+  connection: pg.PoolClient,
+  { fleet, stage }: StageRef,
+  { customerKey, version, verification }: ServingVersion,
+): Promise<void> {
+  const key = [fleet, customerKey, version];
+  await connection.query(
+    `update publications
+        set state = case when version = $3 then 'serving' else 'replaced' end, reason = null,
+            verification = case when version = $3 then $5::jsonb else verification end, updated_at = now()
+      where fleet = $1 and customer_key = $2 and stage = $4 and (version = $3 or state = 'serving')`,
+    [...key, stage, JSON.stringify(verification)],
+  );
+  await connection.query(
+    `update releases
+        set state = case when version = $3 then 'serving' else 'retired' end
+      where fleet = $1 and customer_key = $2 and (version = $3 or state = 'serving')`,
+    key,
+  );
+  await connection.query(
+    `update customers c set state = 'serving', reason = null, updated_at = now()
+       from releases r
+      where r.fleet = $1 and r.customer_key = $2 and r.version = $3
+        and c.fleet = r.fleet and c.cycle = r.cycle and c.customer_key = r.customer_key
+        and c.state in ('pending', 'approved', 'rejected', 'serving')`,
+    key,
+  );
+}
+
+const modelOf = ({ customerKey, version }: VersionRef): string => targetModel(customerKey, version);
+
+const columnsOf = (versions: readonly VersionRef[]): [string[], number[]] => [
+  versions.map(({ customerKey }) => customerKey),
+  versions.map(({ version }) => version),
+];

@@ -1,0 +1,125 @@
+/** Builds the CreateTrainingJob request of one customer in one cycle: a pure function of what the ledger holds. */
+import {
+  TrainingInstanceType,
+  type Channel as InputChannel,
+  type CreateTrainingJobRequest,
+} from "@aws-sdk/client-sagemaker";
+import { SpecError } from "../fleet/errors.js";
+import { containerImage } from "../fleet/images.js";
+import { METRIC_DEFINITIONS } from "../fleet/metrics.js";
+import { CHANNELS, requestHash, s3Keys, trainingJobName } from "../fleet/names.js";
+import type { FleetSpec } from "../fleet/spec.schema.js";
+
+export interface TrainingJobPlan {
+  readonly spec: FleetSpec;
+  readonly cycle: string;
+  readonly customerKey: string;
+  readonly round: number;
+  readonly region: string;
+  readonly bucket: string;
+  readonly roleArn: string;
+  /** Part of the request, so that a cycle run again over other rows makes another job. */
+  readonly dataHash: string | null;
+  /** Artifact of the model that serves, to be scored on the same rows. */
+  readonly championUri: string | null;
+}
+
+/** With its name and tags, in which the hash of everything else stands. */
+export function trainingJobRequest(plan: TrainingJobPlan): CreateTrainingJobRequest & {
+  readonly TrainingJobName: string;
+} {
+  const { spec, cycle, customerKey, round } = plan;
+  const work = requestWithoutName(plan);
+  const hash = requestHash({ ...work, dataHash: plan.dataHash });
+  const fleet = spec.name;
+  return {
+    TrainingJobName: trainingJobName({ fleet, customerKey, cycle, round, requestHash: hash }),
+    ...work,
+    Tags: [
+      { Key: TAGS.fleet, Value: fleet },
+      { Key: TAGS.customerKey, Value: customerKey },
+      { Key: TAGS.cycle, Value: cycle },
+      { Key: TAGS.requestHash, Value: hash },
+    ],
+  };
+}
+
+export const TAGS = {
+  fleet: "modelfleet:fleet",
+  customerKey: "modelfleet:customer-key",
+  cycle: "modelfleet:cycle",
+  requestHash: "modelfleet:request-hash",
+} as const;
+
+/** The request's own hash, as its tag tells it. */
+export const hashOf = (request: Pick<CreateTrainingJobRequest, "Tags">): string | undefined =>
+  request.Tags?.find((tag) => tag.Key === TAGS.requestHash)?.Value;
+
+function requestWithoutName(
+  plan: TrainingJobPlan,
+): Omit<CreateTrainingJobRequest, "TrainingJobName"> {
+  const { spec, cycle, region, bucket, roleArn } = plan;
+  const { training } = spec;
+  return {
+    AlgorithmSpecification: {
+      TrainingImage: containerImage(training.image, region),
+      TrainingInputMode: "File",
+      MetricDefinitions: METRIC_DEFINITIONS.map((definition) => ({ ...definition })),
+    },
+    HyperParameters: {
+      ...training.hyperparameters,
+      sagemaker_program: training.entryPoint,
+      sagemaker_submit_directory: uri(bucket, s3Keys.code(spec.name, training.sourceHash)),
+    },
+    InputDataConfig: inputChannels(plan),
+    OutputDataConfig: { S3OutputPath: uri(bucket, s3Keys.output(spec.name, cycle)) },
+    ResourceConfig: {
+      InstanceType: instanceType(training.instanceType),
+      InstanceCount: 1,
+      VolumeSizeInGB: training.volumeSizeInGb,
+    },
+    RoleArn: roleArn,
+    StoppingCondition: { MaxRuntimeInSeconds: training.maxRuntimeSeconds },
+  };
+}
+
+function inputChannels(plan: TrainingJobPlan): InputChannel[] {
+  const { spec, cycle, customerKey, bucket, championUri } = plan;
+  const fleet = spec.name;
+  const rows = CHANNELS.map((channel) =>
+    inputChannel(channel, {
+      uri: uri(bucket, s3Keys.channel({ fleet, cycle, customerKey, channel })),
+      contentType: "text/csv",
+    }),
+  );
+  const schema = inputChannel("schema", {
+    uri: uri(bucket, s3Keys.schema(fleet, cycle)),
+    contentType: "application/json",
+  });
+  if (championUri === null) return [...rows, schema];
+  const champion = { uri: championUri, contentType: "application/x-tar" };
+  return [...rows, schema, inputChannel("champion", champion)];
+}
+
+const inputChannel = (name: string, o: { uri: string; contentType: string }): InputChannel => ({
+  ChannelName: name,
+  ContentType: o.contentType,
+  DataSource: {
+    S3DataSource: {
+      S3DataType: "S3Prefix",
+      S3Uri: o.uri,
+      S3DataDistributionType: "FullyReplicated",
+    },
+  },
+});
+
+function instanceType(name: string): TrainingInstanceType {
+  const known = Object.values(TrainingInstanceType).find((type) => type === name);
+  if (known !== undefined) return known;
+  throw new SpecError(
+    `training.instanceType "${name}" is no instance type of SageMaker training`,
+    "choose one from https://aws.amazon.com/sagemaker/pricing/, such as ml.m5.large",
+  );
+}
+
+const uri = (bucket: string, key: string): string => `s3://${bucket}/${key}`;
