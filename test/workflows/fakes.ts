@@ -1,0 +1,223 @@
+/** All activities without the outside world: what they were asked is kept, what they answer can be set. */
+import { type Client, WorkflowNotFoundError } from "@temporalio/client";
+import type { SignalDefinition } from "@temporalio/common";
+import type { createArtifactActivities } from "../../activities/artifacts.js";
+import type { createCycleActivities } from "../../activities/cycles.js";
+import type { createDatasetActivities } from "../../activities/datasets.js";
+import type { createEndpointActivities } from "../../activities/endpoints.js";
+import type { createEvaluationActivities } from "../../activities/evaluation.js";
+import type { createFailureActivities } from "../../activities/failures.js";
+import type { createJobWatcherActivities } from "../../activities/job-watcher.js";
+import type { createPublicationActivities } from "../../activities/publication.js";
+import type { createRegistryActivities } from "../../activities/registry.js";
+import type { createTrainingActivities } from "../../activities/training.js";
+import { targetModel } from "../../fleet/names.js";
+import {
+  type CycleReport,
+  jobEnded,
+  type JobEnded,
+  type Publication,
+  type PublicationOutcome,
+  publish,
+  published,
+  workflowIds,
+  WORKFLOWS,
+} from "../../workflows/messages.js";
+
+export type Activities = ReturnType<typeof createArtifactActivities> &
+  ReturnType<typeof createCycleActivities> &
+  ReturnType<typeof createDatasetActivities> &
+  ReturnType<typeof createEndpointActivities> &
+  ReturnType<typeof createEvaluationActivities> &
+  ReturnType<typeof createFailureActivities> &
+  ReturnType<typeof createJobWatcherActivities> &
+  ReturnType<typeof createPublicationActivities> &
+  ReturnType<typeof createRegistryActivities> &
+  ReturnType<typeof createTrainingActivities>;
+
+export interface Call {
+  readonly name: string;
+  readonly input: unknown;
+}
+
+/** How a job goes: an end at once, or `running` until `endJob`. */
+export type JobCourse = Omit<JobEnded, "jobName"> | "running";
+
+export interface FakeChoices {
+  /** Keys of the customers that the cycle trains, by shard. */
+  readonly shards?: readonly (readonly string[])[];
+  readonly job?: (customerKey: string, round: number) => JobCourse;
+  readonly decision?: "approve" | "ask" | "keep-champion";
+  readonly activities?: Partial<Activities>;
+}
+
+export interface Fakes {
+  readonly activities: Activities;
+  readonly calls: Call[];
+  named(name: keyof Activities): unknown[];
+  /** Names of the jobs that run now. */
+  readonly running: ReadonlySet<string>;
+  /** Names of all jobs that were ever created. */
+  created(): string[];
+  /** The most jobs that ever ran at a time. */
+  mostRunning(): number;
+  /** The watcher's part: the job ends, and its owner is told. */
+  endJob(jobName: string, end?: Partial<JobEnded>): Promise<void>;
+  /** Resolves when the activity has been called that often. */
+  called(name: keyof Activities, times?: number): Promise<void>;
+}
+
+export const jobNameOf = (customerKey: string, round = 0): string => `job-${customerKey}-${round}`;
+
+export function createFakes(client: Client, taskQueue: () => string, choices: FakeChoices): Fakes {
+  const { shards = [], decision = "approve" } = choices;
+  const course = choices.job ?? (() => ({ status: "Completed" }));
+  const calls: Call[] = [];
+  const owners = new Map<string, string>();
+  const ends = new Map<string, JobEnded>();
+  const running = new Set<string>();
+  const states = new Map<string, "registered" | "championKept" | "failed">();
+  let most = 0;
+  const changed: (() => void)[] = [];
+
+  const end = async (jobName: string, how: Partial<JobEnded>): Promise<void> => {
+    const ended: JobEnded = { status: "Completed", ...how, jobName };
+    ends.set(jobName, ended);
+    running.delete(jobName);
+    await signal(client, owners.get(jobName) ?? "", jobEnded, ended);
+  };
+  const tell = async (
+    publications: readonly Publication[],
+    outcome: (publication: Publication) => PublicationOutcome,
+  ): Promise<void> => {
+    for (const one of publications)
+      await signal(client, one.releaseWorkflowId, published, outcome(one));
+  };
+
+  const activities: Activities = {
+    openCycle: async () => ({ specHash: "0".repeat(64) }),
+    exportDataset: async () => ({
+      customers: shards.flat().length,
+      rows: 100,
+      invalidRows: 0,
+      rowsWithoutCustomer: 0,
+    }),
+    setCycleState: async () => {},
+    planCycle: async () => ({
+      customers: shards.flat().length,
+      train: shards.flat().length,
+      skipped: 0,
+      failed: 0,
+      shards: shards.length,
+    }),
+    readShard: async ({ shard }) => ({ customerKeys: [...(shards[shard] ?? [])] }),
+    closeCycle: async ({ fleet, cycle }): Promise<CycleReport> => {
+      const count = (state: string) => [...states.values()].filter((one) => one === state).length;
+      return {
+        fleet,
+        cycle,
+        customers: shards.flat().length,
+        registered: count("registered"),
+        championKept: count("championKept"),
+        skipped: 0,
+        failed: count("failed"),
+      };
+    },
+    startTrainingJob: async ({ fleet, cycle, customerKey, round }) => {
+      const trainingJobName = jobNameOf(customerKey, round);
+      const known = ends.get(trainingJobName);
+      if (known !== undefined) return { trainingJobName, ended: known };
+      if (running.has(trainingJobName)) return { trainingJobName };
+      owners.set(trainingJobName, workflowIds.retrainModel(fleet, customerKey, cycle));
+      running.add(trainingJobName);
+      most = Math.max(most, running.size);
+      const how = course(customerKey, round);
+      if (how !== "running") await end(trainingJobName, how);
+      return { trainingJobName };
+    },
+    findEndedJob: async ({ trainingJobName }) => ends.get(trainingJobName) ?? null,
+    stopTrainingJob: async ({ customerKey }) => {
+      for (const jobName of running)
+        if (jobName.startsWith(`job-${customerKey}-`)) await end(jobName, { status: "Stopped" });
+    },
+    evaluateModel: async ({ customerKey }) => {
+      if (decision === "keep-champion") states.set(customerKey, "championKept");
+      return { decision, because: "rmse 9 is 10 % below the champion's 10" };
+    },
+    registerModel: async ({ fleet, customerKey }) => {
+      states.set(customerKey, "registered");
+      return { version: 7, ...(decision === "approve" ? { approvedBy: `policy:${fleet}` } : {}) };
+    },
+    recordDecision: async () => {},
+    recordFailure: async ({ customerKey }) => {
+      states.set(customerKey, "failed");
+      return { customer: customerKey.toUpperCase() };
+    },
+    copyArtifacts: async () => ({ rejected: [] }),
+    ensureEndpoint: async ({ fleet, stage }) => ({ endpointName: `${fleet}-${stage}` }),
+    verifyAndPoint: async ({ publications }) =>
+      tell(publications, ({ customerKey, version }) => ({
+        kind: "serving",
+        version,
+        targetModel: targetModel(customerKey, version),
+      })),
+    rejectPublications: async ({ publications, because }) =>
+      tell(publications, ({ version }) => ({ kind: "rejected", version, because })),
+    requestPublication: async ({ fleet, stage, publication, pace }) => {
+      await client.workflow.signalWithStart(WORKFLOWS.serveEndpoint, {
+        workflowId: workflowIds.serveEndpoint(fleet, stage),
+        taskQueue: taskQueue(),
+        args: [{ fleet, stage, pace }],
+        signal: publish,
+        signalArgs: [publication],
+      });
+    },
+    watchJobs: async () => ({ idle: true }),
+    ...choices.activities,
+  };
+
+  return {
+    activities: recorded(activities, (call) => {
+      calls.push(call);
+      for (const wake of changed.splice(0)) wake();
+    }),
+    calls,
+    named: (name) => calls.filter((call) => call.name === name).map((call) => call.input),
+    running,
+    created: () => [...owners.keys()],
+    mostRunning: () => most,
+    endJob: (jobName, how = {}) => end(jobName, how),
+    called: async (name, times = 1) => {
+      while (calls.filter((call) => call.name === name).length < times)
+        await new Promise<void>((resolve) => changed.push(resolve));
+    },
+  };
+}
+
+/** Every call, also one that will fail, is told before it is made. */
+function recorded(activities: Activities, tell: (call: Call) => void): Activities {
+  return new Proxy(activities, {
+    get(target, name) {
+      const activity: unknown = Reflect.get(target, name);
+      if (typeof activity !== "function") return activity;
+      return (input: unknown): unknown => {
+        tell({ name: String(name), input });
+        return Reflect.apply(activity, target, [input]);
+      };
+    },
+  });
+}
+
+/** As the real activities do: a workflow that is gone needs no answer. */
+async function signal<T>(
+  client: Client,
+  workflowId: string,
+  definition: SignalDefinition<[T]>,
+  value: T,
+): Promise<void> {
+  try {
+    await client.workflow.getHandle(workflowId).signal(definition, value);
+  } catch (error) {
+    if (!(error instanceof WorkflowNotFoundError)) throw error;
+  }
+}

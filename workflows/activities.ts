@@ -1,0 +1,125 @@
+/** Every activity the workflows call, with its timeouts: grouped by how it fails, and set on purpose. */
+import { type ActivityOptions, proxyActivities } from "@temporalio/workflow";
+import type { createArtifactActivities } from "../activities/artifacts.js";
+import type { createCycleActivities } from "../activities/cycles.js";
+import type { createDatasetActivities } from "../activities/datasets.js";
+import type { createEndpointActivities } from "../activities/endpoints.js";
+import type { createEvaluationActivities } from "../activities/evaluation.js";
+import type { createFailureActivities } from "../activities/failures.js";
+import type { createJobWatcherActivities } from "../activities/job-watcher.js";
+import type { createPublicationActivities } from "../activities/publication.js";
+import type { createRegistryActivities } from "../activities/registry.js";
+import type { createTrainingActivities } from "../activities/training.js";
+import { TASK_QUEUES } from "./messages.js";
+
+type Training = ReturnType<typeof createTrainingActivities>;
+type Endpoints = ReturnType<typeof createEndpointActivities>;
+
+/** Retries go on until scheduleToCloseTimeout: an outage of an hour costs an hour, not a cycle. */
+const patient: ActivityOptions["retry"] = {
+  initialInterval: "1s",
+  backoffCoefficient: 2,
+  maximumInterval: "1 minute",
+};
+
+/** Reads and writes of the ledger; planning 100,000 customers is the longest. */
+export const ledger = proxyActivities<ReturnType<typeof createCycleActivities>>({
+  startToCloseTimeout: "10 minutes",
+  scheduleToCloseTimeout: "6 hours",
+  retry: patient,
+});
+
+/**
+ * Hours for a large warehouse, watched by its heartbeats. Attempts are bounded, not time: an unreachable
+ * warehouse is told after about three minutes of back-off (2 + 4 + 8 + 16 + 5 × 30 s), while an export that
+ * runs for hours still has attempts left when its worker dies.
+ */
+export const warehouse = proxyActivities<ReturnType<typeof createDatasetActivities>>({
+  taskQueue: TASK_QUEUES.warehouse,
+  startToCloseTimeout: "12 hours",
+  heartbeatTimeout: "1 minute",
+  retry: {
+    initialInterval: "2s",
+    backoffCoefficient: 2,
+    maximumInterval: "30s",
+    maximumAttempts: 10,
+  },
+});
+
+/**
+ * A worker that dies says nothing: its activity is tried again when this time is over. So it is short, and still
+ * twice as long as a call may wait for its turn in the budget (`LONGEST_CALL_WAIT`).
+ */
+const singleCall = "45s";
+
+/**
+ * Waits, attempt after attempt, for room in the account's quota and for its turn in the rate budget: behind
+ * jobs of other fleets that may take days.
+ */
+export const admission = proxyActivities<Pick<Training, "startTrainingJob">>({
+  startToCloseTimeout: singleCall,
+  scheduleToCloseTimeout: "7 days",
+  retry: patient,
+});
+
+/** Single calls of SageMaker's control plane. */
+export const controlPlane = proxyActivities<
+  Pick<Training, "findEndedJob" | "stopTrainingJob"> &
+    ReturnType<typeof createEvaluationActivities> &
+    ReturnType<typeof createRegistryActivities>
+>({
+  startToCloseTimeout: singleCall,
+  scheduleToCloseTimeout: "6 hours",
+  retry: patient,
+});
+
+/** A batch of copies within S3. */
+export const artifacts = proxyActivities<ReturnType<typeof createArtifactActivities>>({
+  startToCloseTimeout: "10 minutes",
+  scheduleToCloseTimeout: "6 hours",
+  retry: patient,
+});
+
+/**
+ * AWS needs 3 to 10 minutes for an endpoint, and up to an hour to fail one. A few attempts: behind this one
+ * stand customers who want to know, and the previous version serves on meanwhile.
+ */
+export const refresh = proxyActivities<Pick<Endpoints, "ensureEndpoint">>({
+  startToCloseTimeout: "90 minutes",
+  scheduleToCloseTimeout: "6 hours",
+  heartbeatTimeout: "1 minute",
+  retry: {
+    initialInterval: "5s",
+    backoffCoefficient: 3,
+    maximumInterval: "2 minutes",
+    maximumAttempts: 5,
+  },
+});
+
+/**
+ * A hundred cold models, each of which may take its minute to load. An hour in all: behind this batch others wait,
+ * and what could not be verified is rejected with the reason and may be asked for again.
+ */
+export const verification = proxyActivities<Pick<Endpoints, "verifyAndPoint">>({
+  startToCloseTimeout: "30 minutes",
+  scheduleToCloseTimeout: "1 hour",
+  heartbeatTimeout: "1 minute",
+  retry: patient,
+});
+
+/**
+ * Carries a result to the workflow or the row that waits for it. Retried for ever: giving up would leave a
+ * release waiting for an answer that nobody sends any more.
+ */
+export const messenger = proxyActivities<
+  Pick<Endpoints, "rejectPublications"> &
+    ReturnType<typeof createPublicationActivities> &
+    ReturnType<typeof createFailureActivities>
+>({ startToCloseTimeout: singleCall, retry: patient });
+
+/** One long attempt that heartbeats; when its worker dies, another takes over within half a minute. */
+export const watcher = proxyActivities<ReturnType<typeof createJobWatcherActivities>>({
+  startToCloseTimeout: "3 hours",
+  heartbeatTimeout: "30s",
+  retry: { initialInterval: "1s", backoffCoefficient: 2, maximumInterval: "30s" },
+});

@@ -1,0 +1,65 @@
+/** Where a cycle stands, for the query, the web UI and the failure budget. */
+import { setCurrentDetails } from "@temporalio/workflow";
+import type { Cycle } from "./cycle-time.js";
+import type { CycleReport, ShardTotals } from "./messages.js";
+
+export type Phase = "exporting" | "planning" | "training" | "completed" | "failed" | "cancelled";
+
+interface Plan {
+  readonly customers: number;
+  readonly skipped: number;
+  readonly failed: number;
+}
+
+export interface CycleProgress {
+  enter(phase: Phase): void;
+  planned(plan: Plan): void;
+  /** Totals only grow: a signal that comes late, after the shard's result, changes nothing. */
+  shard(shard: number, totals: ShardTotals): void;
+  read(): { phase: Phase; report: CycleReport };
+}
+
+export function trackProgress({ fleet, cycle, window }: Cycle): CycleProgress {
+  let phase: Phase = "exporting";
+  let plan: Plan = { customers: 0, skipped: 0, failed: 0 };
+  const shards = new Map<number, ShardTotals>();
+  const read = (): { phase: Phase; report: CycleReport } => {
+    const report = { registered: 0, championKept: 0, failed: plan.failed };
+    for (const totals of shards.values()) {
+      report.registered += totals.registered;
+      report.championKept += totals.championKept;
+      report.failed += totals.failed;
+    }
+    const { customers, skipped } = plan;
+    return { phase, report: { fleet, cycle, customers, skipped, ...report } };
+  };
+  const show = (): void => {
+    const { report } = read();
+    setCurrentDetails(
+      `**${phase}** · cycle ${cycle} · window ${window.floor} to ${window.ceiling}\n\n` +
+        "| customers | registered | champion kept | skipped | failed |\n" +
+        "| ---: | ---: | ---: | ---: | ---: |\n" +
+        `| ${report.customers} | ${report.registered} | ${report.championKept} | ` +
+        `${report.skipped} | ${report.failed} |`,
+    );
+  };
+  return {
+    read,
+    enter: (next) => {
+      phase = next;
+      show();
+    },
+    planned: (planned) => {
+      plan = planned;
+      show();
+    },
+    shard: (shard, totals) => {
+      if (done(totals) < done(shards.get(shard))) return;
+      shards.set(shard, totals);
+      show();
+    },
+  };
+}
+
+const done = (totals: ShardTotals | undefined): number =>
+  totals === undefined ? 0 : totals.registered + totals.championKept + totals.failed;

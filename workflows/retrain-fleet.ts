@@ -1,0 +1,120 @@
+/** One cycle of a fleet: export, plan, retrain every customer, and tell what came of it. */
+import {
+  CancellationScope,
+  executeChild,
+  isCancellation,
+  log,
+  setHandler,
+  workflowInfo,
+} from "@temporalio/workflow";
+import { FAILURES } from "../fleet/errors.js";
+import { failureBudgetExceeded } from "../fleet/failure-budget.js";
+import { LIMITS } from "../fleet/limits.js";
+import { ledger, warehouse } from "./activities.js";
+import { type CycleProgress, trackProgress } from "./cycle-progress.js";
+import { type Cycle, nameCycle, tagCycle } from "./cycle-time.js";
+import { failureOf, workflowFailure } from "./failures.js";
+import { onceFree } from "./free-id.js";
+import {
+  type CycleReport,
+  cycleStatus,
+  DEFAULT_PACE,
+  type RetrainFleetInput,
+  shardProgress,
+  workflowIds,
+} from "./messages.js";
+import { retrainShard } from "./retrain-shard.js";
+import { searchAttributes } from "./search-attributes.js";
+import { slidingWindow } from "./sliding-window.js";
+
+/** Ends when every challenger is registered; approvals and publications go on by themselves. */
+export async function retrainFleet(input: RetrainFleetInput): Promise<CycleReport> {
+  const cycle = nameCycle(input);
+  const progress = trackProgress(cycle);
+  setHandler(cycleStatus, () => progress.read());
+  setHandler(shardProgress, ({ shard, totals }) => progress.shard(shard, totals));
+  tagCycle(cycle);
+  try {
+    await runCycle(input, cycle, progress);
+    progress.enter("completed");
+    return await ledger.closeCycle({ ...idsOf(cycle), state: "completed" });
+  } catch (error) {
+    return await CancellationScope.nonCancellable(() => closeUnfinished(cycle, progress, error));
+  }
+}
+
+async function runCycle(
+  input: RetrainFleetInput,
+  cycle: Cycle,
+  progress: CycleProgress,
+): Promise<void> {
+  const { spec, force = false } = input;
+  const ids = idsOf(cycle);
+  const { workflowId } = workflowInfo();
+
+  progress.enter("exporting");
+  await ledger.openCycle({ spec, cycle: cycle.cycle, window: cycle.window, workflowId, force });
+  await warehouse.exportDataset(ids);
+
+  progress.enter("planning");
+  await ledger.setCycleState({ ...ids, state: "planning" });
+  const plan = await ledger.planCycle({ ...ids, shardSize: LIMITS.customersPerShard, force });
+  progress.planned(plan);
+
+  progress.enter("training");
+  await ledger.setCycleState({ ...ids, state: "training" });
+  await runShards(input, cycle, progress, plan);
+
+  const exceeded = failureBudgetExceeded(progress.read().report, spec.failureBudget);
+  if (exceeded !== null)
+    throw workflowFailure({ type: FAILURES.failureBudgetExceeded, message: exceeded });
+}
+
+async function runShards(
+  { spec, pace = DEFAULT_PACE }: RetrainFleetInput,
+  { fleet, cycle }: Cycle,
+  progress: CycleProgress,
+  plan: { readonly shards: number; readonly train: number },
+): Promise<void> {
+  const inFlight = Math.min(plan.shards, LIMITS.shardsAtATime);
+  const window = Math.max(1, Math.floor(spec.concurrency / inFlight));
+  const everyShare = Math.ceil(plan.train / LIMITS.progressSignals);
+  const progressStep = Math.max(LIMITS.progressStep, everyShare);
+  const stage = spec.stages[0].name;
+  const shards = Array.from({ length: plan.shards }, (_none, index) => index);
+  await slidingWindow(shards, inFlight, async (shard) => {
+    const workflowId = workflowIds.retrainShard(fleet, cycle, shard);
+    const totals = await onceFree(workflowId, () =>
+      executeChild(retrainShard, {
+        workflowId,
+        args: [{ fleet, stage, cycle, shard, window, progressStep, pace }],
+        parentClosePolicy: "REQUEST_CANCEL",
+        workflowIdReusePolicy: "ALLOW_DUPLICATE",
+        typedSearchAttributes: searchAttributes({ fleet, cycle }),
+        staticSummary: `Shard ${shard + 1} of ${plan.shards} of ${fleet} for ${cycle}`,
+      }),
+    );
+    progress.shard(shard, totals);
+  });
+}
+
+/** The ledger learns why, and the run fails with the same sentence. */
+async function closeUnfinished(
+  cycle: Cycle,
+  progress: CycleProgress,
+  error: unknown,
+): Promise<never> {
+  const cancelled = isCancellation(error);
+  const failure = failureOf(error);
+  const state = cancelled ? "cancelled" : "failed";
+  const reason = cancelled ? "cancelled on request" : failure.message;
+  progress.enter(state);
+  try {
+    await ledger.closeCycle({ ...idsOf(cycle), state, reason });
+  } catch (closing) {
+    log.error("cycle not closed", { ...idsOf(cycle), ...failureOf(closing) });
+  }
+  throw cancelled ? error : workflowFailure(failure, error);
+}
+
+const idsOf = ({ fleet, cycle }: Cycle): { fleet: string; cycle: string } => ({ fleet, cycle });
