@@ -1,0 +1,46 @@
+/** Gives every activity its clients, sorted by the task queue that serves it. */
+import { createArtifactActivities } from "../activities/artifacts.js";
+import { createCycleActivities } from "../activities/cycles.js";
+import { createDatasetActivities } from "../activities/datasets.js";
+import { createEndpointActivities } from "../activities/endpoints.js";
+import { createEvaluationActivities } from "../activities/evaluation.js";
+import { createFailureActivities } from "../activities/failures.js";
+import { createJobWatcherActivities } from "../activities/job-watcher.js";
+import { createPublicationActivities } from "../activities/publication.js";
+import { createRegistryActivities } from "../activities/registry.js";
+import { createTrainingActivities } from "../activities/training.js";
+import type { WorkerClients } from "./clients.js";
+import type { WorkerSettings } from "./settings.js";
+
+type Activities = Readonly<Record<string, (input: never) => Promise<unknown>>>;
+
+export function createActivities(
+  settings: WorkerSettings,
+  clients: WorkerClients,
+): { control: Activities; warehouse: Activities } {
+  const dependencies = { ...settings, ...clients, pollSeconds: settings.watchSeconds };
+  return {
+    control: merge(
+      createCycleActivities(dependencies),
+      createTrainingActivities(dependencies),
+      createJobWatcherActivities(dependencies),
+      createEvaluationActivities(dependencies),
+      createRegistryActivities(dependencies),
+      createArtifactActivities(dependencies),
+      createEndpointActivities(dependencies),
+      createPublicationActivities(dependencies),
+      createFailureActivities(dependencies),
+    ),
+    warehouse: createDatasetActivities(dependencies),
+  };
+}
+
+/** Names are global on a task queue: a second activity of one name would silently hide the first. */
+function merge(...groups: readonly Activities[]): Activities {
+  const merged: Record<string, Activities[string]> = {};
+  for (const [name, activity] of groups.flatMap((group) => Object.entries(group))) {
+    if (name in merged) throw new Error(`two activities are called ${name}`);
+    merged[name] = activity;
+  }
+  return merged;
+}
