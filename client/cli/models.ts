@@ -1,0 +1,126 @@
+/** `modelfleet models`: a fleet's models with the figures they are judged by. */
+import type { Command } from "commander";
+import { openConnections, type Connections } from "../connections.js";
+import { findCustomer } from "../ledger.js";
+import { readModels, type Figures, type Model } from "../models.js";
+import { withExamples, withJson } from "./options.js";
+import { printJson, printLines, safe, say, tableLines } from "./print.js";
+import type { Shell } from "./shell.js";
+import { change, figure, several } from "./words.js";
+
+interface ModelsFlags {
+  readonly pending?: true;
+  readonly customer?: string;
+  readonly all?: true;
+  readonly metric: string;
+  readonly json?: true;
+}
+
+export function configureModels(command: Command, shell: Shell): void {
+  command
+    .argument("<fleet>", "the fleet's name")
+    .option("--pending", "only what waits for a decision")
+    .option("--customer <customer>", "only this customer, all versions")
+    .option("--all", "every version, not just each customer's newest")
+    .option("--metric <name>", "the figure to show", "rmse");
+  withJson(command);
+  withExamples(command, [
+    "modelfleet models flight-delays",
+    "modelfleet models flight-delays --pending",
+    "modelfleet models flight-delays --customer XNA --metric mae",
+  ]);
+  command.action(async (fleet: string, flags: ModelsFlags) => {
+    const connections = openConnections(shell.environment());
+    try {
+      await listModels(shell, connections, fleet, flags);
+    } finally {
+      await connections.close();
+    }
+  });
+}
+
+async function listModels(
+  shell: Shell,
+  connections: Connections,
+  fleet: string,
+  flags: ModelsFlags,
+): Promise<void> {
+  const customer =
+    flags.customer === undefined
+      ? undefined
+      : await findCustomer(connections, { fleet, customer: flags.customer });
+  const models = await readModels(connections, {
+    fleet,
+    ...(flags.pending ? { states: ["pending"] as const } : {}),
+    ...(customer === undefined ? {} : { customerKey: customer.customerKey }),
+    allVersions: flags.all === true || customer !== undefined,
+  });
+  if (flags.json) return printJson(shell, { fleet, models });
+  if (models.length === 0) {
+    return say(
+      shell,
+      flags.pending ? "nothing waits for a decision" : `${fleet} has no models yet`,
+    );
+  }
+  printLines(shell, modelLines(shell, models, flags.metric));
+  const pending = models.filter((model) => model.state === "pending");
+  if (pending.length > 0) sayHowToDecide(shell, fleet, pending);
+}
+
+function modelLines(shell: Shell, models: readonly Model[], metric: string): string[] {
+  const columns = [
+    { title: "customer" },
+    { title: "version", align: "right" },
+    { title: "state" },
+    { title: metric, align: "right" },
+    { title: "champion", align: "right" },
+    { title: "change", align: "right" },
+    { title: "baseline", align: "right" },
+    { title: "change", align: "right" },
+    { title: "cycle" },
+    { title: "decided by" },
+  ] as const;
+  const rows = models.map((model) => {
+    const own = of(model.metrics, metric);
+    const champion = of(model.championMetrics, metric);
+    const baseline = of(model.baselineMetrics, metric);
+    return [
+      safe(model.customer),
+      String(model.version),
+      paintState(shell, model),
+      figure(own),
+      figure(champion),
+      paintChange(shell, change(own, champion)),
+      figure(baseline),
+      paintChange(shell, change(own, baseline)),
+      model.cycle,
+      safe(model.decidedBy ?? ""),
+    ];
+  });
+  return tableLines(shell, columns, rows);
+}
+
+const of = (figures: Figures | null, metric: string) => figures?.[metric];
+
+function paintState(shell: Shell, { state }: Model): string {
+  const { colors } = shell;
+  if (state === "serving") return colors.green(state);
+  if (state === "pending") return colors.cyan(state);
+  return state === "rejected" ? colors.red(state) : state;
+}
+
+/** An error that fell is good. */
+function paintChange(shell: Shell, text: string): string {
+  if (text.startsWith("−")) return shell.colors.green(text);
+  return text.startsWith("+") ? shell.colors.red(text) : text;
+}
+
+function sayHowToDecide(shell: Shell, fleet: string, pending: readonly Model[]): void {
+  const first = pending[0]?.customer ?? "CUSTOMER";
+  const word = /^[A-Za-z0-9._-]+$/.test(first) ? first : JSON.stringify(first);
+  const { dim } = shell.progressColors;
+  say(shell, "");
+  say(shell, `  ${several(pending.length, "model waits", "models wait")} for a decision`);
+  say(shell, `  ${dim("approve:")} modelfleet approve ${fleet} ${word}`);
+  say(shell, `  ${dim("deny:")}    modelfleet deny ${fleet} ${word} --note "why"`);
+}

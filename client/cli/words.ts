@@ -1,0 +1,52 @@
+/** Numbers, times and durations as people read them. */
+
+export function count(value: number): string {
+  return value.toLocaleString("en-US");
+}
+
+/** "1 model", "3 models". */
+export function several(value: number, one: string, many = `${one}s`): string {
+  return `${count(value)} ${value === 1 ? one : many}`;
+}
+
+/** 74.26 s as "1:14", below a minute as "14 s". */
+export function duration(seconds: number): string {
+  const whole = Math.max(0, Math.round(seconds));
+  if (whole < 60) return `${whole} s`;
+  const hours = Math.floor(whole / 3600);
+  const minutes = Math.floor((whole % 3600) / 60);
+  const rest = String(whole % 60).padStart(2, "0");
+  if (hours === 0) return `${minutes}:${rest}`;
+  return `${hours}:${String(minutes).padStart(2, "0")}:${rest}`;
+}
+
+/** A time in this machine's zone, to the second. */
+export function localTime(iso: string): string {
+  const at = new Date(iso);
+  const two = (value: number) => String(value).padStart(2, "0");
+  const day = `${at.getFullYear()}-${two(at.getMonth() + 1)}-${two(at.getDate())}`;
+  return `${day} ${two(at.getHours())}:${two(at.getMinutes())}:${two(at.getSeconds())}`;
+}
+
+/** A window's end: a date when it is midnight UTC, which windows are, else the whole time. */
+export function windowTime(iso: string): string {
+  return iso.endsWith("T00:00:00.000Z") ? iso.slice(0, 10) : iso;
+}
+
+/** Four significant digits, without an exponent for everyday numbers. */
+export function figure(value: number | null | undefined): string {
+  if (value === null || value === undefined || !Number.isFinite(value)) return "–";
+  const digits = Math.abs(value) >= 1000 ? 0 : Math.abs(value) >= 100 ? 1 : 2;
+  return value.toFixed(digits);
+}
+
+/** How far `value` is below `reference`, as "−12.3 %" (an error removed) or "+4.0 %". */
+export function change(value: number | undefined, reference: number | undefined): string {
+  if (value === undefined || reference === undefined || reference === 0) return "–";
+  const share = (100 * (value - reference)) / reference;
+  return `${share < 0 ? "−" : "+"}${Math.abs(share).toFixed(1)} %`;
+}
+
+export function money(dollars: number): string {
+  return dollars > 0 && dollars < 0.01 ? "< $0.01" : `$${dollars.toFixed(2)}`;
+}

@@ -1,0 +1,126 @@
+/** Opens what a command needs, when it needs it; what cannot be reached is told within seconds. */
+import type { S3Client } from "@aws-sdk/client-s3";
+import type { SageMakerRuntimeClient } from "@aws-sdk/client-sagemaker-runtime";
+import type { Client } from "@temporalio/client";
+import type { Pool } from "pg";
+import { ClientError, messageOf } from "./errors.js";
+import { setting, type Environment } from "./settings.js";
+
+/** A part that does not answer within this time is reported, not waited for. */
+export const REACH_TIMEOUT_MS = 3000;
+
+export interface Connections {
+  readonly environment: Environment;
+  temporal(): Promise<Client>;
+  ledger(): Promise<Pool>;
+  s3(): Promise<S3Client>;
+  runtime(): Promise<SageMakerRuntimeClient>;
+  close(): Promise<void>;
+}
+
+export function openConnections(environment: Environment): Connections {
+  const closers: (() => unknown)[] = [];
+  const once = <T>(open: () => Promise<T>, close: (opened: T) => unknown) => {
+    let opened: Promise<T> | undefined;
+    return () =>
+      (opened ??= open().then((value) => {
+        closers.push(() => close(value));
+        return value;
+      }));
+  };
+  return {
+    environment,
+    temporal: once(
+      () => connectTemporal(environment),
+      (client) => client.connection.close(),
+    ),
+    ledger: once(
+      () => openPool(setting(environment, "MODELFLEET_LEDGER_URL"), "-c search_path=modelfleet"),
+      (pool) => pool.end(),
+    ),
+    s3: once(
+      () => openS3(setting(environment, "AWS_REGION")),
+      (client) => client.destroy(),
+    ),
+    runtime: once(
+      () => openRuntime(setting(environment, "AWS_REGION")),
+      (client) => client.destroy(),
+    ),
+    close: async () => {
+      await Promise.allSettled(closers.splice(0).map(async (close) => close()));
+    },
+  };
+}
+
+async function connectTemporal(environment: Environment): Promise<Client> {
+  const { Client, Connection } = await import("@temporalio/client");
+  const { loadClientConnectConfig } = await import("@temporalio/envconfig");
+  const { connectionOptions, namespace } = loadClientConnectConfig({
+    overrideEnvVars: withoutAbsent(environment),
+  });
+  try {
+    const connection = await Connection.connect({
+      ...connectionOptions,
+      connectTimeout: REACH_TIMEOUT_MS,
+    });
+    return new Client({ connection, ...(namespace === undefined ? {} : { namespace }) });
+  } catch (error) {
+    throw new ClientError(
+      `Temporal does not answer at ${connectionOptions.address ?? "127.0.0.1:7233"}`,
+      "modelfleet local up, or correct TEMPORAL_ADDRESS; modelfleet doctor checks every part",
+      { cause: error },
+    );
+  }
+}
+
+function withoutAbsent(environment: Environment): Record<string, string> {
+  const present: Record<string, string> = {};
+  for (const [name, value] of Object.entries(environment)) {
+    if (value !== undefined) present[name] = value;
+  }
+  return present;
+}
+
+export async function openPool(url: string, options?: string): Promise<Pool> {
+  const { default: pg } = await import("pg");
+  const pool = new pg.Pool({
+    connectionString: url,
+    max: 4,
+    connectionTimeoutMillis: REACH_TIMEOUT_MS,
+    application_name: "modelfleet client",
+    ...(options === undefined ? {} : { options }),
+  });
+  // An idle connection that dies is replaced by the pool; without a listener it would end the process.
+  pool.on("error", () => undefined);
+  return pool;
+}
+
+async function openS3(region: string): Promise<S3Client> {
+  const { S3Client } = await import("@aws-sdk/client-s3");
+  return new S3Client({ region, forcePathStyle: true, ...impatient });
+}
+
+async function openRuntime(region: string): Promise<SageMakerRuntimeClient> {
+  const { SageMakerRuntimeClient } = await import("@aws-sdk/client-sagemaker-runtime");
+  // A cold model may take the whole 60 s that SageMaker grants an invocation.
+  return new SageMakerRuntimeClient({
+    region,
+    maxAttempts: 3,
+    requestHandler: { connectionTimeout: REACH_TIMEOUT_MS, requestTimeout: 65_000 },
+  });
+}
+
+const impatient = {
+  maxAttempts: 2,
+  requestHandler: { connectionTimeout: REACH_TIMEOUT_MS, requestTimeout: 30_000 },
+};
+
+/** Host and port of a connection URL: what may be shown of it. */
+export function placeOf(url: string): string {
+  try {
+    const { hostname, port, pathname } = new URL(url);
+    return `${hostname}:${port === "" ? "5432" : port}${pathname}`;
+  } catch (error) {
+    return `(not a URL: ${messageOf(error)})`;
+  }
+}

@@ -1,0 +1,84 @@
+/** modelfleet for programs: everything the command line does, typed. */
+import { openConnections, type Connections } from "./connections.js";
+import { decideModel } from "./decisions.js";
+import { readEvaluations } from "./evaluations.js";
+import { loadFleetFile } from "./fleet-file.js";
+import { checkHealth } from "./health.js";
+import { invokeModel, readPointer, type Invocation } from "./invocation.js";
+import { findCustomer, readCustomers, readCycle, readCycles } from "./ledger.js";
+import { readLineage } from "./lineage.js";
+import { readModels } from "./models.js";
+import { previewRun } from "./preview.js";
+import { runCycle, type CycleRun, type RunOptions } from "./run-cycle.js";
+import type { Environment } from "./settings.js";
+import { watchCycle } from "./watch-cycle.js";
+
+export { loadEnvironment } from "./environment.js";
+export { ClientError, UsageError } from "./errors.js";
+export { FleetFileInvalid, type SpecIssue } from "./fleet-file-invalid.js";
+export { loadFleetFile, type LoadedFleet } from "./fleet-file.js";
+export type { CustomerCycle } from "./evaluations.js";
+export type { Check } from "./health-check.js";
+export type { Invocation } from "./invocation.js";
+export type { Cycle, CycleCustomer, CycleState, CustomerState } from "./ledger.js";
+export type { Lineage } from "./lineage.js";
+export type { Figures, Model, ModelFilter, ReleaseState } from "./models.js";
+export type { LeftOut, RunPreview } from "./preview.js";
+export type { CycleRun, RunOptions } from "./run-cycle.js";
+export type { Environment } from "./settings.js";
+export type { CycleSnapshot } from "./watch-cycle.js";
+
+interface Customer {
+  readonly fleet: string;
+  /** As the warehouse calls it, or its key. */
+  readonly customer: string;
+}
+
+export type FleetClient = ReturnType<typeof openClient>;
+
+/**
+ * Connects when a method first needs it. `environment` holds the settings of docs/reference/settings.md: call
+ * `loadEnvironment(process.env, process.cwd())` before, to take those of the nearest local stack.
+ */
+export function openClient(environment: Environment) {
+  const connections = openConnections(environment);
+  return {
+    /** What a run would do and cost. Changes nothing. */
+    plan: async (fleetFile: string, options: { at: string }) =>
+      previewRun(connections, await loadFleetFile(fleetFile), options),
+    /** Starts a cycle, or finds the one that runs or ran for the same time. */
+    run: async (fleetFile: string, options: RunOptions): Promise<CycleRun> =>
+      runCycle(connections, await loadFleetFile(fleetFile), options),
+    /** Snapshots until the cycle has ended and what was approved serves; aborting only ends the watching. */
+    watch: (run: Pick<CycleRun, "fleet" | "cycle" | "workflowId">, signal: AbortSignal) =>
+      watchCycle(connections, { ...run, signal }),
+    cycles: (fleet: string) => readCycles(connections, fleet),
+    cycle: (of: { fleet: string; cycle?: string }) => readCycle(connections, of),
+    customers: (of: Parameters<typeof readCustomers>[1]) => readCustomers(connections, of),
+    models: (filter: Parameters<typeof readModels>[1]) => readModels(connections, filter),
+    history: (of: Customer) => readEvaluations(connections, of),
+    lineage: (of: Customer & { version?: number }) => readLineage(connections, of),
+    approve: (of: Customer & { version: number; by: string; note?: string }) =>
+      decide(connections, "approve", of),
+    deny: (of: Customer & { version: number; by: string; note: string }) =>
+      decide(connections, "deny", of),
+    /** Predictions of the customer's serving model for rows of CSV. */
+    invoke: async (of: Customer & { body: string }): Promise<Invocation> => {
+      const { targetModel, version } = await readPointer(connections, of);
+      return invokeModel(connections, { fleet: of.fleet, targetModel, version, body: of.body });
+    },
+    health: () => checkHealth(connections),
+    close: () => connections.close(),
+  };
+}
+
+async function decide(
+  connections: Connections,
+  verdict: "approve" | "deny",
+  of: Customer & { version: number; by: string; note?: string },
+) {
+  const known = await findCustomer(connections, of);
+  const { fleet, version, by, note } = of;
+  const decision = { verdict, by, ...(note === undefined ? {} : { note }) };
+  return decideModel(connections, { fleet, ...known, version }, decision);
+}

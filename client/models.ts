@@ -1,0 +1,109 @@
+/** Reads a fleet's models: versions, their state, and the figures they were judged by. */
+import { askLedger, unknownFleet } from "./ledger.js";
+import type { Connections } from "./connections.js";
+
+export type ReleaseState = "pending" | "approved" | "denied" | "serving" | "rejected" | "retired";
+
+/** Figures on held-out rows; a fleet's metrics are numbers by name. */
+export type Figures = Readonly<Record<string, number>>;
+
+export interface Model {
+  readonly customer: string;
+  readonly customerKey: string;
+  readonly version: number;
+  readonly cycle: string;
+  readonly state: ReleaseState;
+  readonly metrics: Figures | null;
+  readonly championMetrics: Figures | null;
+  readonly championVersion: number | null;
+  readonly baselineMetrics: Figures | null;
+  readonly because: string | null;
+  readonly decidedBy: string | null;
+  readonly decidedAt: string | null;
+  readonly note: string | null;
+  readonly workflowId: string;
+  readonly modelPackageArn: string;
+}
+
+interface ModelRow {
+  customer: string;
+  customer_key: string;
+  version: number;
+  cycle: string;
+  state: ReleaseState;
+  metrics: Figures | null;
+  champion_metrics: Figures | null;
+  champion_version: number | null;
+  baseline_metrics: Figures | null;
+  because: string | null;
+  decided_by: string | null;
+  decided_at: Date | null;
+  note: string | null;
+  workflow_id: string;
+  model_package_arn: string;
+}
+
+export interface ModelFilter {
+  readonly fleet: string;
+  readonly states?: readonly ReleaseState[];
+  readonly customerKey?: string;
+  readonly cycle?: string;
+  /** Every version; by default each customer's newest that the filter lets pass. */
+  readonly allVersions?: boolean;
+}
+
+/** By customer, newest version first. */
+export async function readModels(connections: Connections, filter: ModelFilter): Promise<Model[]> {
+  const rows = await askLedger<ModelRow>(connections, MODELS, [
+    filter.fleet,
+    filter.states ?? null,
+    filter.customerKey ?? null,
+    filter.cycle ?? null,
+    filter.allVersions ?? false,
+  ]);
+  if (rows.length === 0) await assertFleet(connections, filter.fleet);
+  return rows.map(toModel);
+}
+
+const MODELS = `
+  select * from (
+    select u.customer, r.customer_key, r.version, r.cycle, r.state, e.metrics, e.champion_metrics,
+           e.champion_version, e.baseline_metrics, e.because, r.decided_by, r.decided_at, r.note,
+           r.workflow_id, r.model_package_arn,
+           row_number() over (partition by r.customer_key order by r.version desc) as place
+      from releases r
+      join customers u using (fleet, cycle, customer_key)
+      left join evaluations e using (fleet, cycle, customer_key)
+     where r.fleet = $1
+       and ($2::text[] is null or r.state = any($2))
+       and ($3::text is null or r.customer_key = $3)
+       and ($4::text is null or r.cycle = $4)) as found
+   where $5 or place = 1
+   order by customer, version desc`;
+
+async function assertFleet(connections: Connections, fleet: string): Promise<void> {
+  const cycles = await askLedger(connections, "select 1 from cycles where fleet = $1 limit 1", [
+    fleet,
+  ]);
+  if (cycles.length === 0) throw await unknownFleet(connections, fleet);
+}
+
+function toModel(row: ModelRow): Model {
+  return {
+    customer: row.customer,
+    customerKey: row.customer_key,
+    version: row.version,
+    cycle: row.cycle,
+    state: row.state,
+    metrics: row.metrics,
+    championMetrics: row.champion_metrics,
+    championVersion: row.champion_version,
+    baselineMetrics: row.baseline_metrics,
+    because: row.because,
+    decidedBy: row.decided_by,
+    decidedAt: row.decided_at?.toISOString() ?? null,
+    note: row.note,
+    workflowId: row.workflow_id,
+    modelPackageArn: row.model_package_arn,
+  };
+}

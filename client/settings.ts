@@ -1,0 +1,44 @@
+/** Single settings out of the environment, each with an error that says how to get it. */
+import { ClientError } from "./errors.js";
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+const MEANINGS = {
+  MODELFLEET_LEDGER_URL: "the Postgres URL of modelfleet's ledger",
+  MODELFLEET_BUCKET: "the S3 bucket that holds code, data and models",
+  MODELFLEET_ROLE_ARN: "the role that SageMaker's jobs and endpoints assume",
+  AWS_REGION: "the AWS region",
+} as const;
+
+export type SettingName = keyof typeof MEANINGS;
+
+export function setting(environment: Environment, name: SettingName): string {
+  const value = environment[name];
+  if (value !== undefined && value !== "") return value;
+  throw new ClientError(
+    `${name} (${MEANINGS[name]}) is not set, and no .modelfleet/local/env is here or above`,
+    "modelfleet local up, or set it for your own stack",
+  );
+}
+
+/** The URL a fleet's secret stands for. Only its name is ever in a fleet file. */
+export function secret(environment: Environment, name: string): string {
+  const value = environment[name];
+  if (value !== undefined && value !== "") return value;
+  throw new ClientError(
+    `the secret ${name} (source.connection of the fleet file) is not set`,
+    `export ${name}=postgres://user:password@host:5432/database`,
+  );
+}
+
+/** Address of a workflow in Temporal's web UI, if the environment says where that is. */
+export function workflowPage(
+  environment: Environment,
+  workflow: { workflowId: string; runId?: string },
+): string | undefined {
+  const base = environment.MODELFLEET_TEMPORAL_UI;
+  if (base === undefined || base === "") return undefined;
+  const namespace = encodeURIComponent(environment.TEMPORAL_NAMESPACE ?? "default");
+  const page = `${base.replace(/\/$/, "")}/namespaces/${namespace}/workflows/${encodeURIComponent(workflow.workflowId)}`;
+  return workflow.runId === undefined ? page : `${page}/${workflow.runId}/history`;
+}

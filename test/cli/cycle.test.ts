@@ -1,0 +1,250 @@
+/** A whole cycle by the command line alone: plan, run, decide, invoke, trace, and the next cycle. */
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import pg from "pg";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
+import { openClient } from "../../client/index.js";
+import { startTestStack, type TestStack } from "../stack.js";
+import { modelfleet, modelfleetJson } from "./modelfleet.js";
+
+/** Ids that a careless path, query or shell would trip over. */
+const GOOD = "north / 'o\"ne?*";
+const NOISY = "noisy";
+const SMALL = "../../etc";
+const EMPTY = "🦉";
+
+let stack: TestStack;
+let worker: ChildProcess;
+let told: Awaited<ReturnType<typeof twoCycles>>;
+
+beforeAll(async () => {
+  stack = await startTestStack({ basePort: 17860 });
+  await fillWarehouse(stack.environment.WAREHOUSE_URL ?? "");
+  writeFleet(stack.folder);
+  worker = await startWorker(stack.folder);
+  told = await twoCycles();
+});
+afterAll(async () => {
+  worker.kill("SIGTERM");
+  if (worker.exitCode === null) await once(worker, "exit");
+  await stack.close();
+});
+
+const run = (...words: string[]) => modelfleet(words, { directory: stack.folder });
+const runJson = (...words: string[]) => modelfleetJson(words, { directory: stack.folder });
+
+/** What a user does in two months; the tests look at what the commands said. */
+async function twoCycles() {
+  const plan = await runJson("plan", "fleet", "--at", "2024-03-01");
+  const afterPlan = await run("status", "sales");
+  const first = await run("run", "fleet", "--at", "2024-03-01");
+  const again = await run("run", "fleet", "--at", "2024-03-01", "--json");
+  const pending = await runJson("models", "sales", "--pending");
+  const approval = await run(
+    ...["approve", "sales", NOISY, "--by", "supervisor", "--note", "noise is expected"],
+  );
+  await serving(NOISY);
+  const nextPlan = await runJson("plan", "fleet", "--at", "2024-04-01");
+  const detached = await runJson("run", "fleet", "--at", "2024-04-01", "--detach");
+  const followed = await run("status", "sales", "--cycle", "2024-04-01", "--follow");
+  return { plan, afterPlan, first, again, pending, approval, nextPlan, detached, followed };
+}
+
+async function serving(customer: string): Promise<void> {
+  const serves = async () =>
+    (await runJson("status", "sales", "--customer", customer)).state === "serving";
+  await vi.waitUntil(serves, { timeout: 60_000, interval: 500 });
+}
+
+test("plan tells what a run would do, and starts nothing", () => {
+  expect(told.plan).toMatchObject({
+    fleet: "sales",
+    cycle: "2024-03-01",
+    window: { floor: "2024-01-01T00:00:00.000Z", ceiling: "2024-03-01T00:00:00.000Z" },
+    customers: 4,
+    train: { customers: 2, rows: 480 },
+    skipped: [
+      { customer: SMALL, rows: 3, because: "3 rows, source.minimumRows asks 50" },
+      { customer: EMPTY, rows: 0, because: "no rows in the window" },
+    ],
+    champions: 0,
+    cost: { trainingUsd: 0.01 },
+  });
+  expect(told.afterPlan.stderr).toContain('there is no fleet "sales"');
+});
+
+test("an empty window is told by plan, with exit code 1", async () => {
+  const { code, stderr } = await run("plan", "fleet", "--at", "2030-01-01");
+  expect(stderr).toContain("error: the query returns no rows for the window from 2029-11-01");
+  expect(code).toBe(1);
+});
+
+test("run follows the cycle to its end and reports on every customer", () => {
+  const { code, stdout, stderr } = told.first;
+  expect(stderr).toContain("watch it at http://127.0.0.1:");
+  expect(stdout).toMatch(/^sales 2024-03-01 completed in /);
+  expect(stdout).toContain(
+    "4 customers · 483 rows: 1 serving · 1 waiting for a decision · 2 skipped",
+  );
+  expect(stdout).toContain(`${SMALL}  3 rows, source.minimumRows asks 50`);
+  expect(code).toBe(0);
+});
+
+test("the same cycle again says that it has completed, and starts nothing", () => {
+  const { code, stderr, stdout } = told.again;
+  expect(stderr).toContain("cycle 2024-03-01 of sales has completed already; nothing was started");
+  expect(JSON.parse(stdout)).toMatchObject({ how: "completed", state: "completed", failures: [] });
+  expect(code).toBe(0);
+});
+
+test("a model that the policy leaves open waits until somebody approves it by name", async () => {
+  expect(told.pending.models).toMatchObject([{ customer: NOISY, version: 1, state: "pending" }]);
+  expect(told.approval.stdout).toContain("approved  noisy version 1 by supervisor");
+  expect(await runJson("lineage", "sales", NOISY, "--version", "1")).toMatchObject({
+    publication: { stage: "sandbox" },
+    approval: { decidedBy: "supervisor", note: "noise is expected" },
+  });
+});
+
+test("a decision that has been made cannot be made again", async () => {
+  const words = ["deny", "sales", NOISY, "--version", "1", "--note", "too late"];
+  const { code, stderr } = await run(...words);
+  expect(stderr).toContain('error: "noisy" has no version 1 that waits for a decision');
+  expect(stderr).toContain("decided by supervisor");
+  expect(code).toBe(1);
+});
+
+test("invoke answers through the endpoint what the training job predicted", async () => {
+  const sample = await runJson("invoke", "sales", GOOD, "--sample");
+  expect(sample.predictions).toHaveLength(3);
+  expect(sample.predictions).toEqual(sample.offlinePredictions);
+});
+
+test("invoke reads rows from standard input and prints a prediction a line", async () => {
+  const input = "3,weekday\n4,weekend\n";
+  const { stdout, stderr } = await modelfleet(["invoke", "sales", GOOD], {
+    directory: stack.folder,
+    input,
+  });
+  const predictions = stdout.trim().split("\n").map(Number);
+  expect(predictions).toHaveLength(2);
+  expect(predictions.every(Number.isFinite)).toBe(true);
+  expect(stderr).toMatch(/version \d, north-o-ne-[0-9a-f]{12}\/v\d{6}\.tar\.gz on sales-sandbox/);
+});
+
+test("invoke says what a row is when there is none, or a wrong one", async () => {
+  const none = await run("invoke", "sales", GOOD);
+  expect(none.stderr).toContain("error: there is no row to predict for; a row is x,kind");
+  expect(none.code).toBe(2);
+  const wrong = await run("invoke", "sales", GOOD, "--body", "1");
+  expect(wrong.stderr).toContain("row 1 has 1 field");
+  expect(wrong.stderr).not.toContain("Traceback");
+  expect(wrong.code).toBe(1);
+});
+
+test("a run can be detached from, and followed later", () => {
+  expect(told.detached).toMatchObject({
+    how: "started",
+    workflowId: "retrain-fleet/sales/2024-04-01",
+  });
+  expect(told.detached.webPage).toContain("/workflows/retrain-fleet%2Fsales%2F2024-04-01/");
+  expect(told.followed.stdout).toContain("sales 2024-04-01 completed");
+  expect(told.followed.code).toBe(0);
+});
+
+test("the next cycle has champions to beat", async () => {
+  expect(told.nextPlan).toMatchObject({ champions: 2 });
+  const { cycles } = await runJson("history", "sales", GOOD);
+  expect(cycles).toMatchObject([
+    { cycle: "2024-04-01", championMetrics: {} },
+    { cycle: "2024-03-01", championMetrics: null },
+  ]);
+});
+
+test("a program sees the same through the typed client", async () => {
+  const client = openClient(stack.environment);
+  try {
+    const cycles = await client.cycles("sales");
+    expect(cycles.map(({ cycle }) => cycle)).toEqual(["2024-04-01", "2024-03-01"]);
+    const again = { fleet: "sales", customer: NOISY, version: 1, by: "program" };
+    await expect(client.approve(again)).rejects.toThrow('version 1 of "noisy"');
+  } finally {
+    await client.close();
+  }
+});
+
+test("a cycle that has ended cannot be cancelled", async () => {
+  const { code, stderr } = await run("cancel", "sales");
+  expect(stderr).toContain("cycle 2024-04-01 of sales is not running: it is completed");
+  expect(code).toBe(1);
+});
+
+test("doctor finds everything well while a worker runs", async () => {
+  const { healthy, checks } = await runJson("doctor");
+  expect(checks).toContainEqual({ part: "worker", state: "ok", found: "polls both task queues" });
+  expect(healthy).toBe(true);
+});
+
+function writeFleet(folder: string): void {
+  mkdirSync(join(folder, "fleet"), { recursive: true });
+  const source = JSON.stringify(resolve("training/xgboost_regression"));
+  writeFileSync(
+    join(folder, "fleet/fleet.ts"),
+    `import { defineFleet, multiModelEndpoint, policy, postgres, script } from "modelfleet";
+export default defineFleet({
+  name: "sales",
+  source: postgres({
+    connection: "WAREHOUSE_URL",
+    query: "select shop, y, x, kind from sales where at >= :floor and at < :ceiling",
+    customers: "select shop from shops",
+    customer: "shop", target: "y",
+    window: { months: 2 }, split: { validation: 0.3, test: 0.1 },
+  }),
+  training: script(${source}, { hyperparameters: { num_round: "30" } }),
+  gate: policy({ better: -1, autoApprove: { betterThanBaseline: 0.5 } }),
+  endpoint: multiModelEndpoint(),
+  stages: [{ name: "sandbox", account: "111111111111" }],
+});\n`,
+  );
+}
+
+/** Four rows a day and shop: one shop that can be learnt, one of noise, one with three rows, one with none. */
+async function fillWarehouse(url: string): Promise<void> {
+  const client = new pg.Client({ connectionString: url });
+  await client.connect();
+  await client.query("create table shops (shop text primary key)");
+  await client.query("create table sales (shop text, at timestamptz, y float8, x int, kind text)");
+  await client.query("insert into shops select unnest($1::text[])", [[GOOD, NOISY, SMALL, EMPTY]]);
+  await client.query(
+    `insert into sales
+     select shop, at, case when shop = $1 then 10 * x + n % 2 else hashint4(n * 7919) % 1000 end, x,
+            case when n % 7 < 5 then 'weekday' else 'weekend' end
+       from unnest(array[$1, $2]) as shop, generate_series(0, 359) as n,
+            lateral (select '2024-01-01T00:00:00Z'::timestamptz + n * interval '6 hours' as at, n % 13 as x) as made`,
+    [GOOD, NOISY],
+  );
+  await client.query(
+    "insert into sales select $1, '2024-02-01T00:00:00Z', n, n, 'weekday' from generate_series(1, 3) as n",
+    [SMALL],
+  );
+  await client.end();
+}
+
+async function startWorker(directory: string): Promise<ChildProcess> {
+  const child = spawn(process.execPath, [resolve("bin/modelfleet.js"), "worker"], {
+    cwd: directory,
+    env: { PATH: process.env.PATH, HOME: process.env.HOME },
+    stdio: ["ignore", "ignore", "pipe"],
+  });
+  let said = "";
+  await new Promise<void>((ready, failed) => {
+    child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+      said += text;
+      if (said.includes("worker ready")) ready();
+    });
+    child.once("exit", () => failed(new Error(`the worker ended: ${said}`)));
+  });
+  return child;
+}

@@ -1,0 +1,227 @@
+/** Commands that read the ledger: what they print, their JSON, and their answers to names that do not exist. */
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { startTestStack, type TestStack } from "../stack.js";
+import { modelfleet, modelfleetJson } from "./modelfleet.js";
+import { EVIL, FLEET, HASH, seedLedger } from "./seeded-ledger.js";
+
+let stack: TestStack;
+
+beforeAll(async () => {
+  stack = await startTestStack({ basePort: 17840 });
+  await seedLedger(stack.environment.MODELFLEET_LEDGER_URL ?? "");
+});
+afterAll(() => stack.close());
+
+// As a user in the folder of the stack: its settings are found there.
+const run = (...words: string[]) => modelfleet(words, { directory: stack.folder });
+const runJson = (...words: string[]) => modelfleetJson(words, { directory: stack.folder });
+
+describe("status", () => {
+  test("lists the fleets with their newest cycle", async () => {
+    const { stdout, code } = await run("status");
+    expect(stdout).toMatch(/delays +2013-08-01 +completed +5 +1 +2 +1/);
+    expect(code).toBe(0);
+  });
+
+  test("of a fleet tells who failed and who was skipped, and why", async () => {
+    const { stdout } = await run("status", FLEET);
+    expect(stdout).toContain("delays 2013-08-01 completed in 1:14");
+    expect(stdout).toContain("5 customers");
+    expect(stdout).toMatch(
+      /Failed \(1\)\n +XNA +TrainingAlgorithmError: ValueError: could not convert string to float: 'x'/,
+    );
+    expect(stdout).toMatch(/Skipped \(1\)\n +LGA +1 row, source.minimumRows asks 50/);
+  });
+
+  test("as JSON has counts by state and ISO times", async () => {
+    expect(await runJson("status", FLEET)).toMatchObject({
+      fleet: FLEET,
+      cycle: "2013-08-01",
+      state: "completed",
+      windowCeiling: "2013-08-01T00:00:00.000Z",
+      startedAt: "2026-11-01T10:00:00.000Z",
+      customers: 5,
+      states: { serving: 1, pending: 2, skipped: 1, failed: 1 },
+      told: [
+        { customer: "LGA", state: "skipped" },
+        { customer: "XNA", state: "failed", errorType: "TrainingAlgorithmError" },
+      ],
+    });
+  });
+
+  test("of an older cycle is had by its id", async () => {
+    expect(await runJson("status", FLEET, "--cycle", "2013-07-01")).toMatchObject({ customers: 1 });
+  });
+
+  test("lists the customers in one state", async () => {
+    const { stdout } = await run("status", FLEET, "--state", "failed");
+    expect(stdout).toContain("XNA");
+    expect(stdout).not.toContain("ATL");
+  });
+
+  test("of one customer shows its figures beside champion and baseline", async () => {
+    const { stdout } = await run("status", FLEET, "--customer", "ATL");
+    expect(stdout).toMatch(/model +RMSE 15.00, MAE 10.00/);
+    expect(stdout).toMatch(/champion +RMSE 20.00, MAE 12.00/);
+    expect(stdout).toMatch(/serving +version 2, of 2013-08-01/);
+  });
+
+  test("never hands a customer's control characters to the terminal", async () => {
+    const { stdout } = await run("status", FLEET, "--customers");
+    expect(stdout).toContain("evil\\u001b[2J");
+    expect(stdout).not.toContain("\u001b");
+    expect(await runJson("status", FLEET, "--customer", EVIL)).toMatchObject({ customer: EVIL });
+  });
+});
+
+describe("names that do not exist end with exit code 1 and the nearest that does", () => {
+  test.each([
+    [["status", "delay"], 'there is no fleet "delay" (nearest: "delays")'],
+    [["models", "delay"], 'there is no fleet "delay" (nearest: "delays")'],
+    [["history", "weather"], 'there is no fleet "weather" (known: delays)'],
+    [["status", FLEET, "--cycle", "2013-09-01"], 'fleet "delays" has no cycle "2013-09-01"'],
+    [
+      ["lineage", FLEET, "XNB"],
+      'fleet "delays" has no customer "XNB" (5 customers; nearest: "XNA")',
+    ],
+    [
+      ["lineage", FLEET, "ATL", "--version", "9"],
+      'customer "ATL" of fleet "delays" has no version 9',
+    ],
+    [["lineage", FLEET, "LGA"], 'customer "LGA" of fleet "delays" has no model yet'],
+    [
+      ["approve", FLEET, "ATL"],
+      '"ATL" has nothing that waits for a decision: version 2 is serving',
+    ],
+  ])("%j", async (words, said) => {
+    const { code, stderr, stdout } = await run(...words);
+    expect(stderr).toContain(`error: ${said}`);
+    expect(stderr).toContain("\n  try: modelfleet ");
+    expect(stdout).toBe("");
+    expect(code).toBe(1);
+  });
+});
+
+describe("models", () => {
+  test("show each customer's newest with its change against champion and baseline", async () => {
+    const { stdout, stderr } = await run("models", FLEET);
+    expect(stdout).toMatch(
+      /ATL +2 +serving +15.00 +20.00 +−25.0 % +30.00 +−50.0 % +2013-08-01 +policy:delays/,
+    );
+    expect(stderr).toContain("2 models wait for a decision");
+    expect(stderr).toContain(`modelfleet approve ${FLEET} `);
+  });
+
+  test("that wait are had alone, also as JSON", async () => {
+    const { models } = await runJson("models", FLEET, "--pending");
+    expect(models).toMatchObject([
+      {
+        customer: "ORD",
+        version: 1,
+        state: "pending",
+        metrics: { rmse: 15 },
+        championMetrics: null,
+      },
+      { customer: EVIL },
+    ]);
+  });
+
+  test("of one customer are all its versions", async () => {
+    const { models } = await runJson("models", FLEET, "--customer", "ATL");
+    expect(models).toMatchObject([{ version: 2 }, { version: 1, state: "retired" }]);
+  });
+});
+
+describe("bulk decisions", () => {
+  test("only list what they would decide until --yes", async () => {
+    const { code, stdout, stderr } = await run("approve", FLEET, "--all-pending");
+    expect(stdout).toContain("ORD version 1");
+    expect(stderr).toContain("2 models would be decided; add --yes to approve them");
+    expect(code).toBe(0);
+  });
+});
+
+describe("lineage", () => {
+  test("leads from the served artifact back to SQL, window, data, code, job and approver", async () => {
+    const { stdout } = await run("lineage", FLEET, "ATL");
+    const inOrder = [
+      "ATL of delays, version 2, serving",
+      "v000002.tar.gz in stage sandbox: serving",
+      "by policy:delays",
+      "arn:package/",
+      "model     mae 10.00, rmse 15.00",
+      "champion (version 1)  mae 12.00, rmse 20.00",
+      "trained by mf-",
+      "with      max_depth=5",
+      `sha256 ${HASH}`,
+      "600 train, 300 validation, 100 test rows",
+      ":floor    2013-02-01",
+      ":ceiling  2013-08-01",
+      "select dest",
+      "retrain-fleet/delays/2013-08-01",
+    ];
+    let from = 0;
+    for (const part of inOrder) {
+      const at = stdout.indexOf(part, from);
+      expect(at, `${part} after position ${from} of\n${stdout}`).toBeGreaterThanOrEqual(0);
+      from = at;
+    }
+  });
+
+  test("as JSON is complete, of any version", async () => {
+    expect(await runJson("lineage", FLEET, "ATL", "--version", "1")).toMatchObject({
+      version: 1,
+      publication: { stage: "sandbox", state: "replaced" },
+      approval: { decidedBy: "policy:delays", decidedAt: "2026-11-01T10:01:00.000Z" },
+      evaluation: { championMetrics: null, decision: "ask" },
+      trainingJob: { status: "Completed", billableSeconds: 7, instanceType: "ml.m5.large" },
+      code: { hash: HASH, entryPoint: "train.py" },
+      dataset: { hash: HASH, rows: { train: 600, validation: 300, test: 100 } },
+      query: { connection: "WAREHOUSE_URL", ceiling: "2013-07-01T00:00:00.000Z", ran: "select 1" },
+      cycle: { id: "2013-07-01", specHash: "spec" },
+    });
+  });
+});
+
+describe("history", () => {
+  test("lists a fleet's cycles, newest first", async () => {
+    const { stdout } = await run("history", FLEET);
+    expect(stdout.indexOf("2013-08-01")).toBeLessThan(stdout.lastIndexOf("2013-07-01"));
+    expect(stdout).toContain("1:14");
+  });
+
+  test("of a customer lists its evaluations", async () => {
+    const { cycles } = await runJson("history", FLEET, "ATL");
+    expect(cycles).toMatchObject([
+      { cycle: "2013-08-01", version: 2, metrics: { rmse: 15 }, championMetrics: { rmse: 20 } },
+      { cycle: "2013-07-01", version: 1, championMetrics: null },
+    ]);
+  });
+});
+
+describe("doctor", () => {
+  test("finds all parts of a fresh stack well but the worker, and says how to start one", async () => {
+    const { checks } = await runJson("doctor");
+    const states = Object.fromEntries(
+      (Array.isArray(checks) ? checks : []).map((check: { part: string; state: string }) => [
+        check.part,
+        check.state,
+      ]),
+    );
+    expect(states).toEqual({
+      node: "ok",
+      python: "ok",
+      temporal: "ok",
+      "search attributes": "ok",
+      worker: "problem",
+      ledger: "ok",
+      "warehouse WAREHOUSE_URL": "ok",
+      s3: "ok",
+      sagemaker: "ok",
+      "aws account": "ok",
+      role: "ok",
+    });
+    const { stdout } = await run("doctor");
+    expect(stdout).toContain("try: modelfleet worker");
+  });
+});
