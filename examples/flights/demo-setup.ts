@@ -1,0 +1,101 @@
+/** What the demo needs before its cycle: the stack, the flights in the warehouse, a worker. */
+import { statSync } from "node:fs";
+import { join } from "node:path";
+import { say } from "../../client/cli/print.js";
+import type { Shell } from "../../client/cli/shell.js";
+import { count, duration } from "../../client/cli/words.js";
+import { secret } from "../../client/settings.js";
+import { progressView } from "../../local/progress-view.js";
+import { cacheFolder } from "../../local/stack/cache-folder.js";
+import { packageRoot } from "../../local/stack/package-root.js";
+import { startProcess, stopPart } from "../../local/stack/processes.js";
+import { pythonEnvironment } from "../../local/stack/python-environment.js";
+import { startStack } from "../../local/stack/start.js";
+import { stackStatus } from "../../local/stack/status.js";
+import { FLIGHTS, loadFlights } from "./load.js";
+
+export const fleetFile = () => join(packageRoot(), "examples/flights/fleet.ts");
+
+export async function startParts(shell: Shell): Promise<void> {
+  say(shell, "The parts  Postgres, Temporal, S3 and a SageMaker server, on this machine");
+  const view = progressView(shell);
+  const stack = await startStack({ baseDir: shell.directory, ...view }).finally(view.done);
+  if (stack.started.length === 0) {
+    say(shell, `${shell.progressColors.green("✓")} ${"stack".padEnd(10)} is up already`);
+  }
+}
+
+export async function loadData(shell: Shell): Promise<void> {
+  const { python } = await pythonEnvironment({
+    cache: cacheFolder(process.env),
+    wantedPython: process.env.MODELFLEET_PYTHON,
+    onProgress: () => undefined,
+  });
+  await step(shell, "data", async (tell) => {
+    const loaded = await loadFlights({
+      warehouseUrl: secret(process.env, "WAREHOUSE_URL"),
+      python,
+      onRows: (rows) => tell(`${count(rows)} of ${count(FLIGHTS)} flights`),
+    });
+    return `${count(FLIGHTS)} flights of 2013 ${loaded ? "loaded into" : "are in"} the warehouse`;
+  });
+}
+
+export async function startWorker(shell: Shell): Promise<void> {
+  const place = { baseDir: shell.directory };
+  await step(shell, "worker", async (tell) => {
+    tell("starting");
+    if (await isOutdated(place)) await stopPart(place, "worker");
+    await startProcess(place, {
+      name: "worker",
+      command: process.execPath,
+      args: [join(packageRoot(), "bin/modelfleet.js"), "worker"],
+      env: workerEnvironment(),
+      cwd: shell.directory,
+      readyWhen: /worker ready/,
+    });
+    return "asks Temporal for work";
+  });
+}
+
+/** A worker runs on the code it was started with: one that is older than the build is replaced. */
+async function isOutdated(place: { baseDir: string }): Promise<boolean> {
+  const { processes } = await stackStatus(place);
+  const worker = processes.find(({ name }) => name === "worker");
+  if (worker?.state !== "running" || worker.uptimeSeconds === null) return false;
+  const built = statSync(join(packageRoot(), "dist/workflow-bundle.js")).mtimeMs;
+  return Date.now() - worker.uptimeSeconds * 1000 < built;
+}
+
+function workerEnvironment(): Record<string, string> {
+  const environment: Record<string, string> = {};
+  for (const name of ["PATH", "HOME", "TMPDIR", "LANG", "MODELFLEET_ENV_FILE"]) {
+    const value = process.env[name];
+    if (value !== undefined) environment[name] = value;
+  }
+  return environment;
+}
+
+/** One line that changes while it is worked on, and stays with a tick and the time it took. */
+export async function step(
+  shell: Shell,
+  name: string,
+  work: (tell: (message: string) => void) => Promise<string>,
+): Promise<void> {
+  const begun = Date.now();
+  const live = shell.stderr.isTTY === true;
+  const { cyan, green } = shell.progressColors;
+  const line = (mark: string, message: string) => `${mark} ${name.padEnd(10)} ${message}`;
+  let drawn = 0;
+  const tell = (message: string) => {
+    if (!live || Date.now() - drawn < 80) return;
+    drawn = Date.now();
+    shell.stderr.write(`\r\u001b[K${line(cyan("…"), message)}`);
+  };
+  const said = await work(tell).catch((error: unknown) => {
+    if (drawn > 0) shell.stderr.write("\n"); // The error begins a line of its own.
+    throw error;
+  });
+  const took = duration((Date.now() - begun) / 1000);
+  shell.stderr.write(`${live ? "\r\u001b[K" : ""}${line(green("✓"), `${said} (${took})`)}\n`);
+}

@@ -1,0 +1,26 @@
+/** One model per destination of New York's airports: how late will this flight arrive? */
+import { defineFleet, multiModelEndpoint, policy, postgres, script } from "modelfleet";
+
+export default defineFleet({
+  name: "flight-delays",
+  source: postgres({
+    connection: "WAREHOUSE_URL", // The name of a secret, never the secret.
+    query: "./flights.sql",
+    customers: "./destinations.sql",
+    customer: "dest",
+    target: "arr_delay",
+    window: { months: 6, pushbackDays: 0 }, // Delays are known the same day.
+    split: { by: "hash", validation: 0.3, test: 0.1 },
+    minimumRows: 50,
+  }),
+  training: script("../../training/xgboost_regression", {
+    instanceType: "ml.m5.large",
+    hyperparameters: { num_round: "150", max_depth: "5", eta: "0.1", subsample: "0.8" },
+  }),
+  // A model whose error is 30 % below predict-the-mean goes live by itself; a person looks at the others.
+  gate: policy({ metric: "rmse", better: 0.02, autoApprove: { betterThanBaseline: 0.3 } }),
+  endpoint: multiModelEndpoint({ instanceType: "ml.m5.xlarge", instances: 1 }),
+  stages: [{ name: "sandbox", account: "111111111111" }],
+  concurrency: 50,
+  failureBudget: 0.05,
+});

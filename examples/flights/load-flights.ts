@@ -1,0 +1,13 @@
+/** `npm run load-flights`: the flights into the warehouse of the stack that is up. */
+import { reportError } from "../../client/cli/report-error.js";
+import { processShell } from "../../client/cli/shell.js";
+import { loadEnvironment } from "../../client/environment.js";
+import { loadData } from "./demo-setup.js";
+
+const shell = processShell(process);
+try {
+  loadEnvironment(process.env, shell.directory);
+  await loadData(shell);
+} catch (error) {
+  shell.exit(reportError(shell, error, false));
+}
