@@ -1,0 +1,4 @@
+export function inFlight(
+  bounds: { readonly count: number; readonly limit: number },
+  work: (number: number) => Promise<void>,
+): Promise<void>;

@@ -1,0 +1,102 @@
+/** `npm run bench -- NAME`: runs one benchmark on a stack of its own and keeps its figures in RESULTS.md. */
+import { Command, InvalidArgumentError } from "commander";
+import * as prettier from "prettier";
+import { benchCycle, type CycleOptions } from "./cycle/cycle.js";
+import { benchExport, type ExportOptions } from "./export/export.js";
+import { describeMachine } from "./machine.js";
+import { renderReport, type Report } from "./report.js";
+import { keepInResults } from "./results-file.js";
+import { benchServing, type ServingOptions } from "./serving/serving.js";
+import { withStack, type BenchStack, type Tell } from "./stack.js";
+
+type Findings = Pick<Report, "title" | "tables" | "notes"> & {
+  readonly versions?: Readonly<Record<string, string>>;
+};
+
+/** What the command line says; the sizes that it leaves out depend on `quick`. */
+type Given<Options> = Partial<Omit<Options, "quick">> & { readonly quick?: true };
+
+const started = Date.now();
+const tell: Tell = (line) => {
+  const seconds = ((Date.now() - started) / 1000).toFixed(0).padStart(4);
+  process.stderr.write(`${seconds} s  ${line}\n`);
+};
+
+const program = new Command("npm run bench --")
+  .description("Measures modelfleet beside what else could do the work. See bench/README.md.")
+  .showHelpAfterError();
+
+benchmark("export", "rows out of the warehouse: modelfleet, raw COPY, pandas")
+  .option("--copies <list>", "tables: how often each repeats the flights (1,30)", wholeNumbers)
+  .option("--repetitions <n>", "measurements of each contender (5)", wholeNumber)
+  .action((given: Given<ExportOptions>) =>
+    run("export", given, (stack) => {
+      const small = { quick: true, copies: [1, 2], repetitions: 2 };
+      const full = { quick: false, copies: [1, 30], repetitions: 5 };
+      return benchExport(stack, { ...(given.quick ? small : full), ...given }, tell);
+    }),
+  );
+
+benchmark("cycle", "overhead per customer: modelfleet, Temporal alone, DBOS, Prefect")
+  .option("--customers <list>", "fleet sizes (100,1000,5000)", wholeNumbers)
+  .option("--prefect-up-to <n>", "largest size that Prefect runs too (1000)", wholeNumber)
+  .option(
+    "--profile <folder>",
+    "write the worker's CPU profiles; with --quick, as it slows it down",
+  )
+  .action((given: Given<CycleOptions>) =>
+    run("cycle", given, (stack) => {
+      const small = { customers: [20], prefectUpTo: 20 };
+      const full = { customers: [100, 1000, 5000], prefectUpTo: 1000 };
+      return benchCycle(stack, { ...(given.quick ? small : full), ...given }, tell);
+    }),
+  );
+
+benchmark("serving", "predictions through the endpoint, FastAPI, and a plain loop")
+  .option("--models <n>", "models behind the endpoint (200)", wholeNumber)
+  .option("--requests <n>", "warm requests of each contender (20000)", wholeNumber)
+  .option("--clients <n>", "clients at a time (16)", wholeNumber)
+  .action((given: Given<ServingOptions>) =>
+    run("serving", given, (stack) => {
+      const small = { models: 20, requests: 500, clients: 16 };
+      const full = { models: 200, requests: 20_000, clients: 16 };
+      return benchServing(stack, { ...(given.quick ? small : full), ...given }, tell);
+    }),
+  );
+
+await program.parseAsync();
+
+function benchmark(name: string, description: string): Command {
+  return program
+    .command(name)
+    .description(description)
+    .option("--quick", "small sizes, to see that it works; not written to RESULTS.md");
+}
+
+async function run(
+  name: string,
+  options: { readonly quick?: true },
+  measure: (stack: BenchStack) => Promise<Findings>,
+): Promise<void> {
+  const report = await withStack(tell, async (stack) => {
+    // Before the work, so that the load average tells of others' work and not of ours.
+    const machine = describeMachine(stack.versions);
+    const findings = await measure(stack);
+    const command = ["npm run bench --", ...process.argv.slice(2)].join(" ");
+    return renderReport({ name, command, ...findings }, machine);
+  });
+  const section = await prettier.format(report, { parser: "markdown", printWidth: 100 });
+  process.stdout.write(`\n${section}`);
+  if (options.quick) return;
+  keepInResults(name, section);
+  tell("kept in bench/RESULTS.md");
+}
+
+function wholeNumber(text: string): number {
+  if (!/^[1-9]\d*$/.test(text)) throw new InvalidArgumentError("a whole number above 0 is needed");
+  return Number(text);
+}
+
+function wholeNumbers(text: string): number[] {
+  return text.split(",").map(wholeNumber);
+}
