@@ -1,0 +1,27 @@
+/** What the local SageMaker server tells of itself, and the faults it is asked to inject. */
+import type { TestStack } from "../stack.js";
+
+const url = (stack: TestStack, path: string) =>
+  `${stack.environment.AWS_ENDPOINT_URL_SAGEMAKER ?? ""}/_local/${path}`;
+
+/** Replaces all faults: `{}` ends them. */
+export async function setFaults(
+  stack: TestStack,
+  faults: Readonly<Record<string, unknown>>,
+): Promise<void> {
+  const response = await fetch(url(stack, "faults"), {
+    method: "PUT",
+    body: JSON.stringify(faults),
+  });
+  if (!response.ok) throw new Error(`the server refuses the faults: ${await response.text()}`);
+}
+
+/** Names of the fleet's training jobs, each with the number of Create calls that the server accepted. */
+export async function createdTrainingJobs(
+  stack: TestStack,
+  fleet: string,
+): Promise<[string, number][]> {
+  const response = await fetch(url(stack, "calls?operation=CreateTrainingJob"));
+  const calls = (await response.json()) as Record<string, number>;
+  return Object.entries(calls).filter(([name]) => name.startsWith(`mf-${fleet}-site`));
+}

@@ -1,0 +1,151 @@
+/** A small fleet on a stack of its own: a warehouse table, a fleet file, and the CLI as a process. */
+import { spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { cp, mkdir, writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
+import { createInterface } from "node:readline";
+import pg from "pg";
+import type { TestStack } from "../stack.js";
+
+const bin = resolve("bin/modelfleet.js");
+const xgboost = resolve("training/xgboost_regression");
+
+export interface SmallFleet {
+  readonly name: string;
+  /** The fleet file. */
+  readonly file: string;
+  /** Its Python sources, a copy that a test may spoil. */
+  readonly sources: string;
+}
+
+export interface SmallFleetOptions {
+  readonly name: string;
+  /** Customer ids, as the warehouse calls them. */
+  readonly customers: readonly string[];
+  /** Rows per customer and month; three months are filled, 2024-01 to 2024-03. */
+  readonly rowsPerMonth?: number;
+  readonly concurrency?: number;
+  readonly failureBudget?: number;
+  readonly autoApprove?: string;
+  /** Share of the champion's error to remove; -1 takes any challenger. */
+  readonly better?: number;
+}
+
+/** Fills table `sales_<name>` and writes a fleet file beside a copy of the XGBoost sources. */
+export async function makeSmallFleet(
+  stack: TestStack,
+  options: SmallFleetOptions,
+): Promise<SmallFleet> {
+  const table = `sales_${options.name.replaceAll("-", "_")}`;
+  await fillWarehouse(stack, table, options);
+  const folder = join(stack.folder, options.name);
+  const sources = join(folder, "training");
+  await mkdir(folder, { recursive: true });
+  await cp(xgboost, sources, { recursive: true });
+  const file = join(folder, "fleet.ts");
+  await writeFile(file, fleetFile(table, options));
+  return { name: options.name, file, sources };
+}
+
+async function fillWarehouse(stack: TestStack, table: string, options: SmallFleetOptions) {
+  const client = new pg.Client({ connectionString: stack.environment.WAREHOUSE_URL });
+  await client.connect();
+  try {
+    await client.query(
+      `create table ${table} (customer text, at timestamptz, amount float8, weekday int, promotion bool, price float8)`,
+    );
+    await client.query(
+      `insert into ${table}
+       select customer, '2024-01-01'::timestamptz + (i * 90.0 / (3 * $2)) * interval '1 day',
+              10 * (i % 7) + 3 * (i % 11) + c, i % 7, i % 5 = 0, (i % 11)::float8
+         from unnest($1::text[]) with ordinality as customers(customer, c), generate_series(0, 3 * $2 - 1) i`,
+      [options.customers, options.rowsPerMonth ?? 100],
+    );
+  } finally {
+    await client.end();
+  }
+}
+
+function fleetFile(table: string, options: SmallFleetOptions): string {
+  return `import { defineFleet, multiModelEndpoint, policy, postgres, script } from "modelfleet";
+
+export default defineFleet({
+  name: "${options.name}",
+  source: postgres({
+    connection: "WAREHOUSE_URL",
+    query: "select customer, amount, weekday, promotion::int as promotion, price from ${table} where at >= :floor and at < :ceiling",
+    customer: "customer",
+    target: "amount",
+    window: { months: 1 },
+    split: { validation: 0.3, test: 0.1 },
+  }),
+  training: script("./training", { hyperparameters: { num_round: "20", max_depth: "3" } }),
+  gate: policy({ metric: "rmse", better: ${options.better ?? 0}, autoApprove: ${options.autoApprove ?? "{ betterThanBaseline: 0 }"} }),
+  endpoint: multiModelEndpoint({ instanceType: "ml.m5.large" }),
+  stages: [{ name: "sandbox", account: "111111111111" }],
+  concurrency: ${options.concurrency ?? 20},
+  failureBudget: ${options.failureBudget ?? 0.05},
+});
+`;
+}
+
+export interface CliResult {
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs `modelfleet` to its end, with nothing but the stack's settings to go by. */
+export async function cli(stack: TestStack, ...args: readonly string[]): Promise<CliResult> {
+  const child = startCli(stack, args);
+  const [stdout, stderr] = [collect(child.stdout), collect(child.stderr)];
+  const [code] = (await once(child, "close")) as [number | null];
+  return { code, stdout: await stdout, stderr: await stderr };
+}
+
+export function startCli(stack: TestStack, args: readonly string[]): ChildProcess {
+  const { PATH, HOME } = process.env;
+  return spawn(process.execPath, [bin, ...args], {
+    cwd: stack.folder,
+    env: { PATH, HOME, NO_COLOR: "1" },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+}
+
+async function collect(stream: NodeJS.ReadableStream | null): Promise<string> {
+  let text = "";
+  for await (const chunk of stream ?? []) text += String(chunk);
+  return text;
+}
+
+export interface RunningWorker {
+  readonly pid: number;
+  /** Nothing is said goodbye to: what a machine that loses power does. */
+  readonly kill: () => Promise<void>;
+  readonly stop: () => Promise<void>;
+}
+
+/** A worker as its own process; resolves when it polls. */
+export async function startWorkerProcess(stack: TestStack): Promise<RunningWorker> {
+  const child = startCli(stack, ["worker"]);
+  const said: string[] = [];
+  const ready = new Promise<void>((resolveReady, reject) => {
+    for (const stream of [child.stdout, child.stderr]) {
+      if (stream === null) continue;
+      createInterface({ input: stream }).on("line", (line) => {
+        said.push(line);
+        if (/\bready\b/.test(line)) resolveReady();
+      });
+    }
+    child.once("exit", (code) =>
+      reject(new Error(`the worker ended with ${code}:\n${said.slice(-20).join("\n")}`)),
+    );
+  });
+  await ready;
+  const end = async (signal: NodeJS.Signals) => {
+    if (child.exitCode !== null || child.signalCode !== null) return;
+    child.kill(signal);
+    await once(child, "exit");
+  };
+  return { pid: child.pid ?? 0, kill: () => end("SIGKILL"), stop: () => end("SIGTERM") };
+}

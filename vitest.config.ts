@@ -1,0 +1,14 @@
+import { defineConfig } from "vitest/config";
+
+export default defineConfig({
+  test: {
+    include: ["test/**/*.test.ts"],
+    pool: "forks",
+    // Two cores run Postgres, Temporal, S3, SageMaker and Python beside the tests: two files at a time.
+    maxWorkers: 2,
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
+    globalSetup: ["test/global-setup.ts"],
+    reporters: ["default", "./test/count-reporter.ts"],
+  },
+});
