@@ -207,14 +207,15 @@ const sumOf = (figures: Readonly<Record<string, number>>): number =>
   Object.values(figures).reduce((sum, figure) => sum + figure, 0);
 
 function stepRow(title: string, customers: number, run: PeerRun): string[] {
-  const { seconds, recordedSeconds, peakRssBytes, cpuSeconds } = run;
+  const { seconds, recordedSeconds = seconds, recordedShare = 1, peakRssBytes, cpuSeconds } = run;
+  const lost = recordedShare < 1 ? ` (${formatNumber(recordedShare * 100, 1)} % of it)` : "";
   return [
     title,
     formatNumber(customers, 0),
     formatNumber(seconds, 1),
     formatNumber((seconds * 1000) / customers, 1),
     formatNumber((seconds * 1000) / customers / STEPS_PER_CUSTOMER, 2),
-    formatNumber(recordedSeconds ?? seconds, 1),
+    formatNumber(recordedSeconds, 1) + lost,
     formatNumber((cpuSeconds * 1000) / customers, 1),
     formatMegabytes(peakRssBytes),
   ];
@@ -225,5 +226,5 @@ const NOTES = [
   "Histories are counted event by event; actions as Temporal Cloud bills them (a start 1, a child 2, an activity 1 and each retry 1, a timer, signal, update or upsert 1). Heartbeats leave no event, so their number is an upper bound from how long the activities ran; it is not in the actions.",
   "AWS calls are the worker's HTTP requests, retries included. What the local SageMaker server asks of S3 itself is the service's affair, on AWS too.",
   "Temporal alone: workflows started from a loop on the stack's own dev server (SQLite file with WAL). DBOS: workflows started from a loop, without a queue, on the stack's Postgres with its default settings.",
-  "Prefect: its own server with SQLite, the default task runner with 50 threads, results persisted so that finished tasks are skipped when a run is repeated. Its server records task states behind the run's back; the last time is when all of them are in its database.",
+  "Prefect: its own server with SQLite, the default task runner with 50 threads, results persisted so that finished tasks are skipped when a run is repeated. Its server records task states behind the run's back; the last time is when all of them are in its database, or the last one that ever came: where its server loses some, the share that it kept stands beside it.",
 ];

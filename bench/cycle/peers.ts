@@ -15,6 +15,8 @@ export interface PeerRun {
   readonly seconds: number;
   /** When the engine writes its state later than it answers: until all of it was written. */
   readonly recordedSeconds?: number | undefined;
+  /** 0..1: of the steps, those that its server knows of in the end. */
+  readonly recordedShare?: number | undefined;
   readonly peakRssBytes: number;
   /** Of the client's process and of the servers that it used. */
   readonly cpuSeconds: number;
@@ -31,6 +33,7 @@ const resultSchema = z.object({
   seconds: z.number(),
   customers: z.number(),
   recordedSeconds: z.number().optional(),
+  recordedShare: z.number().optional(),
 });
 
 export async function runDbos(
@@ -108,6 +111,7 @@ async function runSteps(
   return {
     seconds: result.seconds,
     recordedSeconds: result.recordedSeconds,
+    recordedShare: result.recordedShare,
     peakRssBytes: usage.peakRssBytes,
     cpuSeconds: ofServers.reduce((sum, seconds) => sum + seconds, usage.cpuSeconds),
   };
