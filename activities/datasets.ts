@@ -9,6 +9,7 @@ import { bindWindow } from "../fleet/sql.js";
 import { permanent } from "./application-failure.js";
 import { datasetColumns } from "./export/columns.js";
 import { copyQuery } from "./export/copy-query.js";
+import { BufferPool } from "./export/buffer-pool.js";
 import { DatasetWriter } from "./export/dataset-writer.js";
 import { describeQuery, serverVersion } from "./export/describe-query.js";
 import { LedgerBatch } from "./export/ledger-batch.js";
@@ -102,7 +103,16 @@ async function streamRows(
   const uploads = new UploadWindow(UPLOADS);
   const keep = await releasedKeys(ledger, cycle);
   const { minimumRows, split } = cycle.spec.source;
-  const writer = new DatasetWriter({ ...cycle, s3, bucket, window: uploads, minimumRows, keep });
+  const buffers = new BufferPool(UPLOADS.bytes);
+  const writer = new DatasetWriter({
+    ...cycle,
+    s3,
+    bucket,
+    window: uploads,
+    buffers,
+    minimumRows,
+    keep,
+  });
   const splitter = new RowSplitter({ shares: split, sink: writer });
   const batch = new LedgerBatch(ledger, cycle);
   const pulse = setInterval(() => heartbeat(progressOf(writer)), 1000);

@@ -3,6 +3,7 @@ import { createHash, type Hash } from "node:crypto";
 import type { S3Client } from "@aws-sdk/client-s3";
 import { LIMITS } from "../../fleet/limits.js";
 import { CHANNELS, customerKey, s3Keys, type Channel } from "../../fleet/names.js";
+import type { BufferPool } from "./buffer-pool.js";
 import { ObjectWriter } from "./object-writer.js";
 import { fieldValue, type RowSink } from "./row-splitter.js";
 import type { UploadWindow } from "./upload-window.js";
@@ -25,6 +26,7 @@ export interface DatasetDestination {
   readonly s3: S3Client;
   readonly bucket: string;
   readonly window: UploadWindow;
+  readonly buffers: BufferPool;
   /** Customers with fewer rows are skipped by the plan, so their bytes would never be read. */
   readonly minimumRows: number;
   /** Keys of customers whose data of this cycle must stay as it is. */
@@ -115,13 +117,14 @@ export class DatasetWriter implements RowSink {
   }
 
   private opened(customer: string): Open {
-    const { fleet, cycle, s3, bucket, window } = this.destination;
+    const { fleet, cycle, s3, bucket, window, buffers } = this.destination;
     const key = customerKey(customer);
     const writer = (channel: Channel) =>
       new ObjectWriter({
         s3,
         bucket,
         window,
+        buffers,
         key: s3Keys.rows({ fleet, cycle, customerKey: key, channel }),
       });
     return {
@@ -149,7 +152,9 @@ export class DatasetWriter implements RowSink {
     const all = createHash("sha256");
     for (const channel of CHANNELS) {
       all.update(customer.hashes[channel].update(customer.writers[channel].pending).digest());
-      if (wanted && rows[channel] > 0) await customer.writers[channel].end();
+      const writer = customer.writers[channel];
+      if (wanted && rows[channel] > 0) await writer.end();
+      else writer.discard();
     }
     this.finished.push({
       customer: customer.customer,

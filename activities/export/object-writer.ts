@@ -7,11 +7,11 @@ import {
   UploadPartCommand,
   type S3Client,
 } from "@aws-sdk/client-s3";
+import type { BufferPool } from "./buffer-pool.js";
 import type { UploadWindow } from "./upload-window.js";
 
 /** S3 takes parts of 5 MiB and more, and 10,000 of them: objects of up to 48 GiB. */
 export const PART_BYTES = 5 * 1024 * 1024;
-const FIRST_BUFFER_BYTES = 16 * 1024;
 const NOTHING = Buffer.alloc(0);
 
 export interface ObjectDestination {
@@ -19,10 +19,11 @@ export interface ObjectDestination {
   readonly bucket: string;
   readonly key: string;
   readonly window: UploadWindow;
+  readonly buffers: BufferPool;
 }
 
 export class ObjectWriter {
-  private buffer = NOTHING;
+  private buffer: Buffer = NOTHING;
   private used = 0;
   private multipart: Multipart | undefined;
   private readonly destination: ObjectDestination;
@@ -51,29 +52,38 @@ export class ObjectWriter {
   /** Sends what has gathered as a part of its own. */
   async flush(): Promise<void> {
     this.multipart ??= await Multipart.create(this.destination);
-    const part = this.pending;
+    const { buffer, pending } = this;
     this.buffer = NOTHING;
     this.used = 0;
-    await this.multipart.upload(part);
+    await this.multipart.upload(pending, buffer);
   }
 
   /** Sends the rest. The object is there once the upload window has drained. */
   async end(): Promise<void> {
-    const rest = this.pending;
-    if (this.multipart !== undefined) return this.multipart.complete(rest);
-    const { s3, bucket, key, window } = this.destination;
+    const { buffer, pending: rest } = this;
+    if (this.multipart !== undefined) return this.multipart.complete(rest, buffer);
+    const { s3, bucket, key, window, buffers } = this.destination;
     await window.start(rest.length, async () => {
       await s3.send(
         new PutObjectCommand({ Bucket: bucket, Key: key, Body: rest, ContentType: "text/csv" }),
       );
+      // Answered with success: it was read to its end. After a failure it may still be on its way.
+      buffers.give(buffer);
     });
   }
 
+  /** For an object that is not written after all. */
+  discard(): void {
+    this.destination.buffers.give(this.buffer);
+    this.buffer = NOTHING;
+    this.used = 0;
+  }
+
   private grow(needed: number): void {
-    const larger = Buffer.allocUnsafeSlow(
-      Math.max(needed, this.buffer.length * 2, FIRST_BUFFER_BYTES),
-    );
+    const { buffers } = this.destination;
+    const larger = buffers.take(needed);
     this.buffer.copy(larger, 0, 0, this.used);
+    buffers.give(this.buffer);
     this.buffer = larger;
   }
 }
@@ -98,8 +108,9 @@ class Multipart {
     return new Multipart(destination, UploadId);
   }
 
-  async upload(body: Buffer): Promise<void> {
-    const { s3, bucket, key, window } = this.destination;
+  /** `body` is a part of `buffer`, which is given back once S3 has it. */
+  async upload(body: Buffer, buffer: Buffer): Promise<void> {
+    const { s3, bucket, key, window, buffers } = this.destination;
     const index = this.etags.push(undefined) - 1;
     await window.start(body.length, () => {
       const part = s3
@@ -112,7 +123,10 @@ class Multipart {
             Body: body,
           }),
         )
-        .then(({ ETag }) => void (this.etags[index] = ETag));
+        .then(({ ETag }) => {
+          this.etags[index] = ETag;
+          buffers.give(buffer);
+        });
       part.catch(() => undefined); // Told to the window, and again to `finish`.
       this.parts.push(part);
       return part;
@@ -120,8 +134,8 @@ class Multipart {
   }
 
   /** The completion waits for the parts within the window, so that `drain` covers it. */
-  async complete(rest: Buffer): Promise<void> {
-    if (rest.length > 0) await this.upload(rest);
+  async complete(rest: Buffer, buffer: Buffer): Promise<void> {
+    if (rest.length > 0) await this.upload(rest, buffer);
     await this.destination.window.start(0, () => this.finish());
   }
 
