@@ -8,6 +8,8 @@ export default defineConfig({
     maxWorkers: 2,
     testTimeout: 180_000,
     hookTimeout: 180_000,
+    // What is polled for comes when the machine gets to it; the default second is too short for a busy one.
+    expect: { poll: { timeout: 30_000 } },
     globalSetup: ["test/global-setup.ts"],
     reporters: ["default", "./test/count-reporter.ts"],
   },

@@ -203,8 +203,9 @@ describe("UpdateEndpoint", () => {
     await expect(update(name, config)).rejects.toMatchObject({ name: "ValidationException" });
     await expect(invoke(name)).rejects.toMatchObject({ name: "ValidationError" });
     await remove(name);
-    await vi.waitFor(() =>
-      expect(describeEndpoint(name)).rejects.toThrow("Could not find endpoint"),
+    await vi.waitFor(
+      () => expect(describeEndpoint(name)).rejects.toThrow("Could not find endpoint"),
+      30_000,
     );
   });
 
@@ -279,8 +280,9 @@ describe("creation and deletion", () => {
   test("a deleted endpoint is gone, and unknown ones were never there", async () => {
     const { name } = await inService();
     await remove(name);
-    await vi.waitFor(() =>
-      expect(describeEndpoint(name)).rejects.toThrow("Could not find endpoint"),
+    await vi.waitFor(
+      () => expect(describeEndpoint(name)).rejects.toThrow("Could not find endpoint"),
+      30_000,
     );
     await expect(remove(name)).rejects.toMatchObject({
       name: "ValidationException",

@@ -75,8 +75,10 @@ describe("after SIGKILL", () => {
       sagemakerClient(url).send(new DescribeTrainingJobCommand({ TrainingJobName }));
 
     const done = await start();
-    await vi.waitFor(async () =>
-      expect(await job(server.url, done)).toMatchObject({ TrainingJobStatus: "Completed" }),
+    await vi.waitFor(
+      async () =>
+        expect(await job(server.url, done)).toMatchObject({ TrainingJobStatus: "Completed" }),
+      30_000,
     );
     const sleeping = "import time; time.sleep(300)";
     const running = await start(xgboostImage, sleeping);
