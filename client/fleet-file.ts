@@ -13,6 +13,7 @@ import {
 import { bindWindow } from "../fleet/sql.js";
 import { ClientError, hintOf, messageOf } from "./errors.js";
 import { FleetFileInvalid, type SpecIssue } from "./fleet-file-invalid.js";
+import { checkInstanceTypes } from "./instance-types.js";
 import { readSourceArchive, type SourceArchive } from "./source-archive.js";
 import { describeZodIssues } from "./spec-issues.js";
 
@@ -72,7 +73,7 @@ async function resolveDeclaration(
   path: string,
   declaration: FleetDeclaration,
 ): Promise<LoadedFleet> {
-  const issues: SpecIssue[] = [];
+  const issues: SpecIssue[] = await checkInstanceTypes(declaration);
   const folder = dirname(path);
   const { source, training } = declaration;
   const query = await sqlText(folder, "source.query", source.query, issues);

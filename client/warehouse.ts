@@ -105,6 +105,21 @@ async function customersWithoutRows(
   return [...missing].map((customer) => ({ customer, rows: 0, invalidRows: 0 }));
 }
 
+/** Throws QueryRefused when the list of customers, where there is one, is not a query that returns a column. */
+export async function checkCustomersQuery(
+  environment: Environment,
+  source: FleetSpec["source"],
+  window: TimeWindow,
+): Promise<void> {
+  const { customers } = source;
+  if (customers === undefined) return;
+  await withWarehouse(environment, source, async (connection) => {
+    const bound = customersQuery(customers, window);
+    const { fields } = await connection.query(`select * from (${bound}\n) as customers limit 0`);
+    if (fields.length === 0) throw new QueryRefused("source.customers returns no column");
+  });
+}
+
 /** The list of customers may use the window, and need not. */
 function customersQuery(sql: string, window: TimeWindow): string {
   return /:(floor|ceiling)\b/.test(sql) ? bindWindow(sql, window) : sql;

@@ -7,7 +7,7 @@ import { loadFleetFile, type LoadedFleet } from "../fleet-file.js";
 import { FleetFileInvalid, type SpecIssue } from "../fleet-file-invalid.js";
 import { checkColumns } from "../query-check.js";
 import { hintOf, messageOf, UsageError } from "../errors.js";
-import { queryColumns, QueryRefused } from "../warehouse.js";
+import { checkCustomersQuery, queryColumns, QueryRefused } from "../warehouse.js";
 import { EXIT } from "./exit-codes.js";
 import { withExamples, withJson } from "./options.js";
 import { printJson, printLines } from "./print.js";
@@ -80,11 +80,15 @@ async function checkFile(shell: Shell, file: string, offline: boolean): Promise<
 
 async function askWarehouse(shell: Shell, { spec }: LoadedFleet): Promise<SpecIssue[]> {
   const { source } = spec;
+  const window = cycleWindow(source.window, new Date().toISOString());
+  let asked = "source.query";
   try {
-    const window = cycleWindow(source.window, new Date().toISOString());
-    return checkColumns(source, await queryColumns(shell.environment(), source, window));
+    const issues = checkColumns(source, await queryColumns(shell.environment(), source, window));
+    asked = "source.customers";
+    await checkCustomersQuery(shell.environment(), source, window);
+    return issues;
   } catch (error) {
-    const field = error instanceof QueryRefused ? "source.query" : "source.connection";
+    const field = error instanceof QueryRefused ? asked : "source.connection";
     return [{ field, problem: messageOf(error), ...hint(error) }];
   }
 }

@@ -103,6 +103,30 @@ describe("a fleet file that is wrong", () => {
     ]);
   });
 
+  test("names the instance types that do not exist, and the nearest that do", async () => {
+    const issues = await issuesOf(
+      fleetFile({
+        training: { kind: "script", source: ".", instanceType: "ml.m5.huge" },
+        endpoint: { kind: "multi-model", instanceType: "ml.m5.xlarg" },
+      }),
+    );
+    const problem = "is no instance type that SageMaker offers for this";
+    expect(issues).toEqual([
+      {
+        field: "training.instanceType",
+        value: '"ml.m5.huge"',
+        problem,
+        hint: 'did you mean "ml.m5.large"?',
+      },
+      {
+        field: "endpoint.instanceType",
+        value: '"ml.m5.xlarg"',
+        problem,
+        hint: 'did you mean "ml.m5.xlarge"?',
+      },
+    ]);
+  });
+
   test("says which fields are missing", async () => {
     const issues = await issuesOf(fleetFile({ stages: undefined, endpoint: undefined }));
     expect(issues.map(({ field, problem }) => `${field} ${problem}`)).toEqual([

@@ -1,5 +1,6 @@
 /** The flights of the example: all of them, once, and planned as the README says. */
-import { resolve } from "node:path";
+import { writeFile } from "node:fs/promises";
+import { join, resolve } from "node:path";
 import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { FLIGHTS, loadFlights } from "../../examples/flights/load.js";
@@ -40,6 +41,27 @@ test("the example's query and columns are valid", async () => {
   });
   expect(stdout).toContain("ok ");
   expect(code).toBe(0);
+});
+
+test("a list of customers from a table that is not there is refused", async () => {
+  const fleet = join(stack.folder, "no-list.fleet.ts");
+  await writeFile(
+    fleet,
+    `import example from ${JSON.stringify(resolve("examples/flights/fleet.ts"))};
+export default {
+  ...example,
+  source: {
+    ...example.source,
+    query: ${JSON.stringify(resolve("examples/flights/flights.sql"))},
+    customers: "select dest from destinations",
+  },
+  training: { ...example.training, source: ${JSON.stringify(resolve("training/xgboost_regression"))} },
+};
+`,
+  );
+  const { code, stdout } = await modelfleet(["validate", fleet], { directory: stack.folder });
+  expect(stdout).toContain("source.customers: the warehouse refuses the query: relation");
+  expect(code).toBe(1);
 });
 
 test("the first cycle trains 91 destinations and tells why 14 are skipped, LaGuardia among them", async () => {
