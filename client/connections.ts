@@ -7,7 +7,7 @@ import { ClientError, messageOf } from "./errors.js";
 import { setting, type Environment } from "./settings.js";
 
 /** A part that does not answer within this time is reported, not waited for. */
-export const REACH_TIMEOUT_MS = 3000;
+export const REACH_TIMEOUT_MS = 10_000;
 
 export interface Connections {
   readonly environment: Environment;

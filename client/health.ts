@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import { SEARCH_ATTRIBUTES } from "../fleet/search-attributes.js";
 import { TASK_QUEUES } from "../workflows/messages.js";
-import { openPool, placeOf, type Connections } from "./connections.js";
+import { openPool, placeOf, REACH_TIMEOUT_MS, type Connections } from "./connections.js";
 import { hintOf, messageOf } from "./errors.js";
 import type { Check } from "./health-check.js";
 import { checkBucket, checkIdentity, checkRole, checkSageMaker } from "./health-aws.js";
@@ -56,7 +56,9 @@ async function checkNode(): Promise<Check[]> {
 async function checkPython(): Promise<Check[]> {
   const found = await Promise.any(
     ["python3", "python3.14", "python3.13", "python3.12", "python3.11"].map(async (name) => {
-      const { stdout, stderr } = await promisify(execFile)(name, ["--version"], { timeout: 4000 });
+      const { stdout, stderr } = await promisify(execFile)(name, ["--version"], {
+        timeout: REACH_TIMEOUT_MS,
+      });
       const version = /(\d+)\.(\d+)\.\d+/.exec(stdout + stderr);
       if (Number(version?.[1]) !== 3 || Number(version?.[2]) < 11) throw new Error("too old");
       return `${version?.[0] ?? ""} (${name})`;
