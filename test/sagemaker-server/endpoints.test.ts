@@ -156,9 +156,9 @@ describe("a multi-model endpoint", () => {
 
 describe("UpdateEndpoint", () => {
   test("serves all the while, and ends on the new configuration", async () => {
-    await inject({ endpointStartSeconds: 0.5 });
     const { name, config } = await inService();
     const next = await aConfig();
+    await inject({ endpointStartSeconds: 8 }); // Long enough for what is asked while it updates.
     await update(name, next);
     expect(await describeEndpoint(name)).toMatchObject({
       EndpointStatus: "Updating",
@@ -254,7 +254,7 @@ describe("weights and capacities", () => {
 
 describe("creation and deletion", () => {
   test("neither update nor deletion is accepted while Creating", async () => {
-    await inject({ endpointStartSeconds: 0.5 });
+    await inject({ endpointStartSeconds: 3 });
     const name = await create(await aConfig());
     await expect(remove(name)).rejects.toMatchObject(busy(name));
     await expect(update(name, await aConfig())).rejects.toMatchObject(busy(name));
