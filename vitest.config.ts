@@ -6,8 +6,8 @@ export default defineConfig({
     pool: "forks",
     // Two cores run Postgres, Temporal, S3, SageMaker and Python beside the tests: two files at a time.
     maxWorkers: 2,
-    testTimeout: 180_000,
-    hookTimeout: 180_000,
+    testTimeout: 480_000,
+    hookTimeout: 480_000,
     // What is polled for comes when the machine gets to it; the default second is too short for a busy one.
     expect: { poll: { timeout: 30_000 } },
     globalSetup: ["test/global-setup.ts"],
