@@ -1,10 +1,14 @@
 /** The package's public entry: what a fleet file imports. */
 export { defineFleet, multiModelEndpoint, policy, postgres, script } from "./fleet/define.js";
+export { categorical, continuous, integer, xgboostRanges } from "./fleet/ranges.js";
 export type { ScriptOptions } from "./fleet/define.js";
+export { calendar, cron, monthly, quarterly } from "./fleet/schedule.js";
+export type { GatePolicy } from "./fleet/gate.schema.js";
+export type { ParameterRange, ParameterRanges, Scaling } from "./fleet/ranges.js";
 export type {
   FleetDeclaration,
   FleetDeclarationInput,
   FleetSpec,
-  GatePolicy,
   SplitSpec,
 } from "./fleet/spec.schema.js";
+export type { TuningSpec } from "./fleet/tuning.schema.js";

@@ -62,4 +62,5 @@ export function estimateCost(input: CostInput): CostEstimate {
   };
 }
 
-const cents = (usd: number): number => Math.round(usd * 100) / 100;
+/** To the cent, and below that as it is: a small cost is not none. */
+const cents = (usd: number): number => (usd < 0.01 ? usd : Math.round(usd * 100) / 100);

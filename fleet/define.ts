@@ -1,5 +1,5 @@
 /** The functions a fleet file is written with. They only shape data: reading the file checks it. */
-import { SpecError } from "./errors.js";
+import { durationSeconds } from "./duration.js";
 import type { FleetDeclarationInput } from "./spec.schema.js";
 
 type SourceInput = FleetDeclarationInput["source"];
@@ -26,7 +26,9 @@ export type ScriptOptions = Omit<TrainingInput, "kind" | "source" | "maxRuntimeS
 export function script(source: string, options: ScriptOptions = {}): TrainingInput {
   const { maxRuntime, ...rest } = options;
   const runtime =
-    maxRuntime === undefined ? {} : { maxRuntimeSeconds: durationSeconds(maxRuntime) };
+    maxRuntime === undefined
+      ? {}
+      : { maxRuntimeSeconds: durationSeconds(maxRuntime, "training.maxRuntime") };
   return { kind: "script", source, ...rest, ...runtime };
 }
 
@@ -38,16 +40,3 @@ export const multiModelEndpoint = (endpoint: Omit<EndpointInput, "kind"> = {}): 
   kind: "multi-model",
   ...endpoint,
 });
-
-const UNIT_SECONDS: Readonly<Record<string, number>> = { s: 1, m: 60, h: 3600, d: 86_400 };
-
-function durationSeconds(text: string): number {
-  const [, count, unit] = /^(\d+)([smhd])$/.exec(text) ?? [];
-  const seconds = Number(count) * (UNIT_SECONDS[unit ?? ""] ?? NaN);
-  if (Number.isNaN(seconds))
-    throw new SpecError(
-      `training.maxRuntime is "${text}"`,
-      "write a whole number with its unit s, m, h or d, such as 30m",
-    );
-  return seconds;
-}

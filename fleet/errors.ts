@@ -22,8 +22,9 @@ export const FAILURES = {
   storageFull: "StorageFull",
   accountMismatch: "AccountMismatch",
   endpointFailed: "EndpointFailed",
-  verificationFailed: "VerificationFailed",
+  withdrawalRefused: "WithdrawalRefused",
   failureBudgetExceeded: "FailureBudgetExceeded",
+  notificationFailed: "NotificationFailed",
   /** An outside effect gave no answer for as long as it was retried. */
   timedOut: "TimedOut",
   /** A fault that has no type of its own: its message and stack are in the workflow's history. */

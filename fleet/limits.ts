@@ -18,6 +18,13 @@ export const LIMITS = {
   trainingJobMaxRuntimeSeconds: 28 * 24 * 60 * 60,
   /** AWS API model, MetricDefinitions. */
   metricDefinitions: 40,
+  /**
+   * SageMaker quota, metrics of one tuning job: half of what the API model lets a definition have.
+   * docs.aws.amazon.com/sagemaker/latest/dg/automatic-model-tuning-limits.html
+   */
+  tuningMetrics: 20,
+  /** Ours: what tuningMetrics leaves. Columns that a gate may look at value by value. */
+  gateSegments: 3,
   /** AWS API model, MaxResults of every List operation we use. */
   listPageSize: 100,
   /** Ours: children of one shard. A child costs its parent 4 to 9 history events; Temporal warns at 10,240. */
@@ -28,6 +35,10 @@ export const LIMITS = {
   customersPerFleet: 100_000,
   /** Ours: publications that one pass of an endpoint workflow takes on. */
   publicationsPerBatch: 100,
+  /** Ours: endpoint configs of one endpoint that a refresh leaves behind, the live one among them. */
+  endpointConfigsKept: 3,
+  /** Ours: pauses between refreshes that fail are doubled so often: from 2 minutes to 64. */
+  refreshDoublings: 5,
   /** Ours: held-out rows whose served predictions must equal the offline ones. AWS keeps 40 metrics a job. */
   verificationRows: 3,
   /** Ours: rounds of one training job, when SageMaker itself (not the algorithm) failed it. */
@@ -40,6 +51,40 @@ export const LIMITS = {
   progressStep: 10,
   /** Ours: signals of progress in one cycle; each costs 4 of the 10,240 events that Temporal warns at. */
   progressSignals: 500,
+  /** Guide, automatic-model-tuning-limits: hyperparameters that one tuning job searches. */
+  tuningRanges: 30,
+  /** AWS API model, ParameterValues. */
+  tuningCategoricalValues: 30,
+  /** AWS API model, ParameterValue. */
+  tuningValueLength: 256,
+  /** Guide: training jobs of one tuning job, its warm-start parents' included. */
+  tuningTrainingJobs: 750,
+  /** Guide: the same for a random search. */
+  randomTrainingJobs: 10_000,
+  /** Guide: training jobs of one tuning job at a time; 10 until AWS raises the quota. */
+  tuningParallel: 100,
+  /** Guide: tuning jobs of one account at a time. */
+  tuningJobsAtATime: 100,
+  /** Guide: metrics of one tuning job, although its API takes as many as that of a training job. */
+  tuningMetricDefinitions: 20,
+  /** AWS API model, ParentHyperParameterTuningJobs. */
+  warmStartParents: 5,
+  /** Guide: static values changed, and hyperparameters made static, between a tuning job and its parent. */
+  warmStartChanges: 10,
+  /** Ours: earlier tuning jobs that are looked at for one warm start, of the customer and of siblings each. */
+  warmStartCandidates: 20,
+  /** Ours: a random delay beyond a day would make another day of it. */
+  scheduleJitterSeconds: 24 * 60 * 60,
+  /** Temporal makes up for nothing within less than 10 s; the upper end is its own default. */
+  catchupWindowSeconds: { lowest: 10, highest: 365 * 24 * 60 * 60 },
+  /** Ours: cycles that one backfill may start. Temporal keeps 1,000 waiting starts of a schedule. */
+  cyclesPerBackfill: 100,
+  /** Ours: characters of a condition in `approve --where`. */
+  whereLength: 1000,
+  /** AWS API model, BatchDescribeModelPackage: ARNs of one call. */
+  modelPackagesPerCall: 100,
+  /** Ours: calls a second with which decisions made in the registry are looked for, half of the budget at most. */
+  registryWatchRate: 2,
   /** AWS, InvokeEndpoint: the container has 60 s to answer. */
   invocationTimeoutSeconds: 60,
 } as const;

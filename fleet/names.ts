@@ -19,13 +19,17 @@ export function customerKey(customer: string): string {
   return `${slug(customer, SLUG_LENGTH) || "c"}-${sha256Hex(customer).slice(0, HASH_LENGTH)}`;
 }
 
-/** `2013-07-01` at midnight UTC, else `2013-07-01t0300`: one cycle a minute at most. */
-export function cycleId(at: string): string {
+/**
+ * `2013-07-01` at midnight UTC, else `2013-07-01t0300`: one cycle a minute at most. A testing run is a cycle of its
+ * own, `2013-07-01-testing`: what it releases must not keep the real one from training.
+ */
+export function cycleId(at: string, { testing = false }: { testing?: boolean } = {}): string {
   const iso = parseTime(at).toISOString();
   const [day, time] = [iso.slice(0, 10), iso.slice(11, 16).replace(":", "")];
-  return time === "0000" ? day : `${day}t${time}`;
+  return `${day}${time === "0000" ? "" : `t${time}`}${testing ? "-testing" : ""}`;
 }
 
+/** Of a training job or of a tuning job. */
 export interface TrainingJobKey {
   readonly fleet: string;
   readonly customerKey: string;
@@ -45,6 +49,15 @@ export function trainingJobName(key: TrainingJobKey): string {
   const tail = `-${key.cycle}-${key.round}-${hash}`;
   const room = LIMITS.jobNameLength - JOB_NAME_PREFIX.length - tail.length;
   return JOB_NAME_PREFIX + readable(key.fleet, key.customerKey, room) + tail;
+}
+
+/** What a name may be made of beside its hash: tuning jobs have short names, which prefix their training jobs'. */
+const TUNING_ROOM = LIMITS.tuningJobNameLength - JOB_NAME_PREFIX.length - 1 - HASH_LENGTH;
+
+/** A pure function of the work as well; the cycle and the round stand in the hash only, for want of room. */
+export function tuningJobName(key: TrainingJobKey): string {
+  const hash = sha256Hex(canonicalJson(key)).slice(0, HASH_LENGTH);
+  return `${JOB_NAME_PREFIX}${readable(key.fleet, key.customerKey, TUNING_ROOM)}-${hash}`;
 }
 
 /** One group per customer. Two dashes: neither a fleet's name nor a key has them, so no two pairs meet. */
@@ -67,12 +80,48 @@ export interface EndpointPartKey {
 export const modelName = ({ fleet, stage, hash }: EndpointPartKey): string =>
   `${fleet}-${stage}-${hash.slice(0, HASH_LENGTH)}`;
 
-export const endpointConfigName = ({ fleet, stage, hash }: EndpointPartKey): string =>
-  `${fleet}-${stage}-${hash.slice(0, HASH_LENGTH)}`;
+/** What is left of 63 characters beside the longest fleet, stage and time. */
+const CONFIG_HASH_LENGTH = 6;
+
+export interface EndpointConfigKey extends EndpointPartKey {
+  /** ISO time of the refresh, from the workflow that orders it: every attempt makes the same name. */
+  readonly at: string;
+}
+
+/** When it was made, then what it holds: the name alone says whether an endpoint is as wanted. */
+export const endpointConfigName = ({ fleet, stage, hash, at }: EndpointConfigKey): string =>
+  `${fleet}-${stage}-${timestamp(at)}-${hash.slice(0, CONFIG_HASH_LENGTH)}`;
+
+/** Digits only, to the second: more would not fit. */
+const timestamp = (at: string): string =>
+  new Date(at).toISOString().slice(0, 19).replace(/\D/g, "");
+
+/** Starts the names of all configs of one endpoint, and maybe of others: see `isOwnConfig`. */
+export const endpointConfigPrefix = (fleet: string, stage: string): string => `${fleet}-${stage}-`;
+
+/** No stage begins with a digit, so a longer fleet's configs are not taken for ours. */
+export const isOwnConfig = (name: string, fleet: string, stage: string): boolean =>
+  name.startsWith(endpointConfigPrefix(fleet, stage)) &&
+  /^\d{14}-[0-9a-f]{6}$/.test(name.slice(endpointConfigPrefix(fleet, stage).length));
+
+/** Whether the config of that name holds what `hash` is the hash of. */
+export const holdsSame = (name: string, { fleet, stage, hash }: EndpointPartKey): boolean =>
+  isOwnConfig(name, fleet, stage) && name.endsWith(`-${hash.slice(0, CONFIG_HASH_LENGTH)}`);
+
+/** `versioned`: never overwritten, and a pointer says which to call. `stable`: one name, overwritten. */
+export type ArtifactNaming = "versioned" | "stable";
 
 /** What InvokeEndpoint is called with; relative to `s3Keys.models`. */
-export const targetModel = (key: string, version: number): string =>
-  `${key}/v${String(version).padStart(6, "0")}.tar.gz`;
+export const targetModel = (
+  key: string,
+  version: number,
+  naming: ArtifactNaming = "versioned",
+): string =>
+  naming === "stable" ? `${key}.tar.gz` : `${key}/v${String(version).padStart(6, "0")}.tar.gz`;
+
+/** How an artifact was named when it was published: a fleet may change its mind. */
+export const namingOf = (target: string): ArtifactNaming =>
+  target.includes("/") ? "versioned" : "stable";
 
 export const CHANNELS = ["train", "validation", "test"] as const;
 export type Channel = (typeof CHANNELS)[number];
@@ -85,7 +134,15 @@ export const s3Keys = {
   /** Folder of the schema channel. */
   schema: (fleet: string, cycle: string) => `fleets/${fleet}/cycles/${cycle}/schema/`,
   columns: (fleet: string, cycle: string) => `fleets/${fleet}/cycles/${cycle}/schema/columns.json`,
+  /** Beside columns.json: what the training script compares. */
+  comparison: (fleet: string, cycle: string) =>
+    `fleets/${fleet}/cycles/${cycle}/schema/evaluation.json`,
   manifest: (fleet: string, cycle: string) => `fleets/${fleet}/cycles/${cycle}/manifest.json`,
+  /** ModelMetrics of a model package: the figures of one customer's challenger. */
+  evaluation: (o: DatasetKey) =>
+    `fleets/${o.fleet}/cycles/${o.cycle}/evaluations/${o.customerKey}.json`,
+  /** Of all cycles: `evaluationhistory.csv` and `tuningjobhistory.csv`. */
+  history: (fleet: string, file: string) => `fleets/${fleet}/history/${file}`,
   /** Folder of one data channel. A prefix in SageMaker is a string prefix, hence the closing slash. */
   channel: (o: DatasetKey & { readonly channel: Channel }) =>
     `fleets/${o.fleet}/cycles/${o.cycle}/data/${o.customerKey}/${o.channel}/`,
@@ -94,8 +151,8 @@ export const s3Keys = {
   output: (fleet: string, cycle: string) => `fleets/${fleet}/cycles/${cycle}/output/`,
   /** ModelDataUrl of the multi-model endpoint. */
   models: (fleet: string, stage: string) => `fleets/${fleet}/stages/${stage}/models/`,
-  artifact: (o: StageModelKey & { readonly version: number }) =>
-    s3Keys.models(o.fleet, o.stage) + targetModel(o.customerKey, o.version),
+  artifact: (o: { readonly fleet: string; readonly stage: string; readonly targetModel: string }) =>
+    s3Keys.models(o.fleet, o.stage) + o.targetModel,
   pointer: (o: StageModelKey) =>
     `fleets/${o.fleet}/stages/${o.stage}/pointers/${o.customerKey}.json`,
 } as const;

@@ -7,16 +7,16 @@ export interface CustomerDataset {
   readonly invalidRows: number;
   /** sha256 over the exported bytes; null when nothing was exported. */
   readonly dataHash: string | null;
-  readonly sourceHash: string;
-  readonly specHash: string;
+  /** `modelHash` of the spec: code, query, hyperparameters, all that makes a model of the data. */
+  readonly modelHash: string;
 }
 
 /** What the model that serves was made from. */
 export interface ChampionOrigin {
   readonly version: number;
   readonly dataHash: string | null;
-  readonly sourceHash: string;
-  readonly specHash: string;
+  /** Null when its spec can no longer be read. */
+  readonly modelHash: string | null;
 }
 
 export interface PlanCustomerInput extends CustomerDataset {
@@ -60,8 +60,7 @@ function isOrigin(champion: ChampionOrigin, dataset: CustomerDataset): boolean {
   return (
     champion.dataHash !== null &&
     champion.dataHash === dataset.dataHash &&
-    champion.sourceHash === dataset.sourceHash &&
-    champion.specHash === dataset.specHash
+    champion.modelHash === dataset.modelHash
   );
 }
 

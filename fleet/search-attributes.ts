@@ -6,6 +6,6 @@ export const SEARCH_ATTRIBUTES = {
   customer: "Customer",
   /** The cycle id, for example `2013-07-01`. */
   cycle: "Cycle",
-  /** `PENDING`, `APPROVED`, `DENIED`: of a release. */
+  /** `PENDING`, `APPROVED`, `DENIED`, `SUPERSEDED`, `EXPIRED`: of a release. */
   approvalState: "ApprovalState",
 } as const;

@@ -1,6 +1,10 @@
 /** The fleet file: what a user declares, and the plain-JSON spec that it resolves to. */
 import { z } from "zod";
+import { approvalSchema } from "./approval.schema.js";
+import { gateSchema } from "./gate.schema.js";
 import { LIMITS } from "./limits.js";
+import { scheduleSchema } from "./schedule.schema.js";
+import { checkTuning, tuningSchema } from "./tuning.schema.js";
 
 /** Newest spec version this code understands. A spec with a higher number is refused. */
 export const SPEC_VERSION = 1;
@@ -84,19 +88,6 @@ export const trainingSchema = z.strictObject({
   hyperparameters: z.record(z.string().min(1).max(256), hyperparameterValueSchema).default({}),
 });
 
-export const gateSchema = z.strictObject({
-  metric: z.enum(["rmse", "mae"]).default("rmse"),
-  /** Share of the champion's error that a challenger must remove, 0.02 = 2 %. */
-  better: z.number().min(-1).max(1).default(0),
-  /** `false`: a person decides. Else: approved when the error is at least this share below predict-the-mean. */
-  autoApprove: z
-    .union(
-      [z.literal(false), z.strictObject({ betterThanBaseline: z.number().min(-10).lt(1) })],
-      "false (a person decides), or such as { betterThanBaseline: 0.3 } (a share, at most 1)",
-    )
-    .default(false),
-});
-
 export const endpointSchema = z.strictObject({
   kind: z.literal("multi-model"),
   instanceType: z
@@ -104,9 +95,8 @@ export const endpointSchema = z.strictObject({
     .regex(/^ml\./, "a SageMaker instance type, such as ml.m5.xlarge")
     .default("ml.m5.xlarge"),
   instances: z.int().min(1).max(100).default(1),
-  naming: z
-    .literal("versioned", "only `versioned` artifact naming is available")
-    .default("versioned"),
+  /** `versioned`: a name per version, and a pointer. `stable`: one name, overwritten, then a refresh. */
+  naming: z.enum(["versioned", "stable"]).default("versioned"),
 });
 
 export const stageSchema = z.strictObject({
@@ -116,8 +106,7 @@ export const stageSchema = z.strictObject({
   account: z.string().regex(/^\d{12}$/, "an AWS account id is 12 digits"),
 });
 
-/** What `defineFleet` takes: paths are still relative to the fleet file. */
-export const fleetDeclarationSchema = z.strictObject({
+const fleetObjectSchema = z.strictObject({
   specVersion: z
     .int()
     .max(
@@ -128,7 +117,10 @@ export const fleetDeclarationSchema = z.strictObject({
   name: fleetNameSchema,
   source: sourceSchema,
   training: trainingSchema,
+  /** By default one training job with the hyperparameters as they stand. */
+  tuning: tuningSchema.optional(),
   gate: gateSchema.prefault({}),
+  approval: approvalSchema.optional(),
   endpoint: endpointSchema,
   stages: z.tuple(
     [stageSchema],
@@ -138,10 +130,15 @@ export const fleetDeclarationSchema = z.strictObject({
   concurrency: z.int().min(1).max(500).default(50),
   /** Share of customers that may fail before the cycle counts as failed. */
   failureBudget: z.number().min(0).max(1).default(0.05),
+  /** When the fleet is retrained; `modelfleet apply` makes it a Temporal Schedule. */
+  schedule: scheduleSchema.optional(),
 });
 
+/** What `defineFleet` takes: paths are still relative to the fleet file. */
+export const fleetDeclarationSchema = fleetObjectSchema.superRefine(checkTuning);
+
 /** The resolved, plain-JSON spec: SQL is text, and code is the hash of the packed source folder. */
-export const fleetSpecSchema = fleetDeclarationSchema.extend({
+export const fleetSpecSchema = fleetDeclarationSchema.safeExtend({
   training: trainingSchema.extend({
     /** sha256 over the source folder's paths and contents, hex. */
     sourceHash: z.string().regex(/^[0-9a-f]{64}$/),
@@ -151,5 +148,4 @@ export const fleetSpecSchema = fleetDeclarationSchema.extend({
 export type FleetDeclarationInput = z.input<typeof fleetDeclarationSchema>;
 export type FleetDeclaration = z.infer<typeof fleetDeclarationSchema>;
 export type FleetSpec = z.infer<typeof fleetSpecSchema>;
-export type GatePolicy = z.infer<typeof gateSchema>;
 export type SplitSpec = z.infer<typeof splitSchema>;

@@ -37,7 +37,9 @@ test("a first model's figures are read, without a champion's", () => {
     challenger: { rmse: 12, mae: 8, stdevError: 12.5 },
     champion: null,
     baseline: { rmse: 40, mae: 30 },
-    validationRmse: 11,
+    improvement: null,
+    segmentDrops: [null, null, null],
+    objective: { metric: "validation:rmse", value: 11 },
     rows: { train: 600, validation: 300, test: 100 },
     predictions: [-3.25, 4e-7, 17],
   });
@@ -48,6 +50,27 @@ test("a champion's figures are read when the job had one", () => {
     rmse: 13,
     mae: 9,
     stdevError: 13.5,
+  });
+});
+
+test("a search's own objective is read in place of the usual one", () => {
+  expect(readEvaluation(asAnswered(FIGURES), "test:mae").objective).toEqual({
+    metric: "test:mae",
+    value: 8,
+  });
+  expect(() => readEvaluation(asAnswered(FIGURES), "validation:mae")).toThrow("validation:mae");
+});
+
+test("how sure the improvement is, and the segments by position, are read beside a champion", () => {
+  const compared = { "improvement:low": -0.01, "improvement:high": 0.08, "segment:2:drop": 0.25 };
+  const { improvement, segmentDrops } = readEvaluation(
+    asAnswered({ ...FIGURES, ...CHAMPION, ...compared }),
+  );
+  expect(improvement).toEqual({ low: -0.01, high: 0.08 });
+  expect(segmentDrops).toEqual([null, 0.25, null]);
+  expect(readEvaluation(asAnswered({ ...FIGURES, ...compared }))).toMatchObject({
+    improvement: null,
+    segmentDrops: [null, null, null],
   });
 });
 
@@ -81,6 +104,11 @@ describe("refused, with the metric named", () => {
     );
   });
 
+  test("half an interval", () => {
+    const half = { ...FIGURES, ...CHAMPION, "improvement:low": 0.1 };
+    expect(() => readEvaluation(asAnswered(half))).toThrow("improvement:high");
+  });
+
   test("half a champion", () => {
     const { "champion:mae": _mae, ...half } = CHAMPION;
     expect(() => readEvaluation(asAnswered({ ...FIGURES, ...half }))).toThrow("champion:mae");
@@ -88,7 +116,7 @@ describe("refused, with the metric named", () => {
 });
 
 test("the definitions are what SageMaker takes", () => {
-  expect(METRIC_DEFINITIONS.length).toBeLessThanOrEqual(LIMITS.metricDefinitions);
+  expect(METRIC_DEFINITIONS.length).toBeLessThanOrEqual(LIMITS.tuningMetrics);
   for (const { Name, Regex } of METRIC_DEFINITIONS) {
     expect(Name.length).toBeLessThanOrEqual(255);
     expect(Regex.length).toBeLessThanOrEqual(500);

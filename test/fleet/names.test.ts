@@ -9,12 +9,16 @@ import {
   cycleId,
   endpointConfigName,
   endpointName,
+  holdsSame,
+  isOwnConfig,
   modelName,
   modelPackageGroupName,
+  namingOf,
   requestHash,
   s3Keys,
   targetModel,
   trainingJobName,
+  tuningJobName,
 } from "../../fleet/names.js";
 
 /** AWS API model: names of training jobs, endpoints, configs, groups. */
@@ -99,6 +103,11 @@ describe("a cycle's id", () => {
     expect(cycleId(at)).toBe(id);
   });
 
+  test("of a testing run is another than that of the real one", () => {
+    expect(cycleId("2013-07-01", { testing: true })).toBe("2013-07-01-testing");
+    expect(cycleId("2013-07-01T03:00:00Z", { testing: true })).toBe("2013-07-01t0300-testing");
+  });
+
   test.each(["", "July", "2013-02-30", "2013-07-01T03:00", "2013-7-1", "20130701"])(
     "is refused for %j, which is no time",
     (at) => {
@@ -124,7 +133,7 @@ describe("names in AWS", () => {
           trainingJobName(job),
           modelPackageGroupName(job.fleet, job.customerKey),
           endpointName(job.fleet, stage),
-          endpointConfigName(part),
+          endpointConfigName({ ...part, at: "2026-11-21T14:30:59.999Z" }),
           modelName(part),
         ]) {
           expect(name).toMatch(AWS_NAME);
@@ -155,6 +164,30 @@ describe("names in AWS", () => {
     expect(name).toMatch(/^mf-flights-city-42-2013-07-01-1-[0-9a-f]{12}$/);
   });
 
+  test("of tuning jobs leave room for those of their training jobs, and are as distinct", () => {
+    fc.assert(
+      fc.property(jobs, jobs, (one, other) => {
+        const name = tuningJobName(one);
+        expect(name).toMatch(/^[a-z0-9](-*[a-z0-9]){0,31}$/);
+        expect(name.length).toBeLessThanOrEqual(LIMITS.tuningJobNameLength);
+        expect(tuningJobName({ ...one })).toBe(name);
+        // SageMaker names each `<tuning job>-<number>-<8 hex>`.
+        const trial = `${name}-1000-058a0663`;
+        expect(trial).toMatch(AWS_NAME);
+        expect(trial.length).toBeLessThanOrEqual(LIMITS.jobNameLength);
+        fc.pre(canonicalJson(one) !== canonicalJson(other));
+        expect(tuningJobName(other)).not.toBe(name);
+        expect(trial.startsWith(`${tuningJobName(other)}-`)).toBe(false);
+      }),
+    );
+  });
+
+  test("of tuning jobs tell fleet and customer to a person, as far as they fit", () => {
+    const work = { cycle: "2013-07-01", round: 0, requestHash: "0" };
+    const name = tuningJobName({ fleet: "flight-delays", customerKey: "city-42", ...work });
+    expect(name).toMatch(/^mf-flight-d-city-42-[0-9a-f]{12}$/);
+  });
+
   test("of groups differ for every pair of fleet and customer", () => {
     expect(modelPackageGroupName("a-b", "c")).not.toBe(modelPackageGroupName("a", "b-c"));
     fc.assert(
@@ -163,6 +196,27 @@ describe("names in AWS", () => {
         expect(modelPackageGroupName(fleet, key)).not.toBe(
           modelPackageGroupName(otherFleet, otherKey),
         );
+      }),
+    );
+  });
+
+  test("of endpoint configs tell when they were made, and whether they hold the same", () => {
+    const key = { fleet: "flights", stage: "qa", hash: "abcdef0123" };
+    const name = endpointConfigName({ ...key, at: "2026-11-21T14:30:59.999Z" });
+    expect(name).toBe("flights-qa-20261121143059-abcdef");
+    expect(holdsSame(name, key)).toBe(true);
+    expect(holdsSame(name, { ...key, hash: "0bcdef0123" })).toBe(false);
+    expect(isOwnConfig(name, "flights", "qa")).toBe(true);
+  });
+
+  test("of endpoint configs are nobody else's, though one fleet's name may begin another's", () => {
+    fc.assert(
+      fc.property(fleets, stages, fleets, stages, (fleet, stage, otherFleet, otherStage) => {
+        fc.pre(fleet !== otherFleet || stage !== otherStage);
+        const at = "2026-11-21T14:30:59Z";
+        const name = endpointConfigName({ fleet, stage, hash: "a".repeat(64), at });
+        expect(isOwnConfig(name, fleet, stage)).toBe(true);
+        expect(isOwnConfig(name, otherFleet, otherStage)).toBe(false);
       }),
     );
   });
@@ -183,7 +237,8 @@ describe("keys in S3", () => {
       fc.property(fleets, stages, cycles, keys, (fleet, stage, cycle, key) => {
         const all = [
           s3Keys.rows({ fleet, cycle, customerKey: key, channel: "train" }),
-          s3Keys.artifact({ fleet, stage, customerKey: key, version: 12 }),
+          s3Keys.artifact({ fleet, stage, targetModel: targetModel(key, 12) }),
+          s3Keys.artifact({ fleet, stage, targetModel: targetModel(key, 12, "stable") }),
           s3Keys.pointer({ fleet, stage, customerKey: key }),
           s3Keys.manifest(fleet, cycle),
         ];
@@ -210,10 +265,19 @@ describe("keys in S3", () => {
 
   test("of an artifact are the endpoint's prefix and the target model", () => {
     expect(targetModel("xna", 12)).toBe("xna/v000012.tar.gz");
-    expect(s3Keys.artifact({ fleet: "f", stage: "s", customerKey: "xna", version: 12 })).toBe(
-      s3Keys.models("f", "s") + targetModel("xna", 12),
+    expect(targetModel("xna", 12, "stable")).toBe("xna.tar.gz");
+    expect(s3Keys.artifact({ fleet: "f", stage: "s", targetModel: "xna/v000012.tar.gz" })).toBe(
+      `${s3Keys.models("f", "s")}xna/v000012.tar.gz`,
     );
   });
+});
+
+test("a naming is told by the name", () => {
+  fc.assert(
+    fc.property(keys, fc.constantFrom("versioned" as const, "stable" as const), (key, naming) => {
+      expect(namingOf(targetModel(key, 12, naming))).toBe(naming);
+    }),
+  );
 });
 
 describe("a request's hash", () => {

@@ -6,14 +6,13 @@ const aDataset = (changes: Partial<PlanCustomerInput> = {}): PlanCustomerInput =
   rows: { train: 60, validation: 30, test: 10 },
   invalidRows: 0,
   dataHash: "data",
-  sourceHash: "code",
-  specHash: "spec",
+  modelHash: "model",
   minimumRows: 50,
   force: false,
   ...changes,
 });
 
-const champion = { version: 4, dataHash: "data", sourceHash: "code", specHash: "spec" };
+const champion = { version: 4, dataHash: "data", modelHash: "model" };
 const none = { train: 0, validation: 0, test: 0 };
 
 test("a customer with enough rows is trained", () => {
@@ -47,8 +46,8 @@ describe("skipped, with the reason", () => {
 describe("trained although a champion serves", () => {
   test.each<[string, Partial<PlanCustomerInput>]>([
     ["new data", { champion: { ...champion, dataHash: "older" } }],
-    ["new code", { champion: { ...champion, sourceHash: "older" } }],
-    ["a new spec", { champion: { ...champion, specHash: "older" } }],
+    ["new code, or a new query", { champion: { ...champion, modelHash: "older" } }],
+    ["a spec that can no longer be read", { champion: { ...champion, modelHash: null } }],
     ["forced", { champion, force: true }],
     [
       "nothing known of the champion's data",

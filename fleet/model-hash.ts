@@ -1,0 +1,33 @@
+/** The part of a spec that makes a model: what it changes, a model is trained again for. */
+import { canonicalJson, sha256Hex } from "./canonical-json.js";
+import type { FleetSpec } from "./spec.schema.js";
+
+/**
+ * What may change without another model coming out of the same data: when a fleet is retrained, who decides,
+ * how fast it goes. A key that is not listed counts, since a training too many is the smaller harm.
+ */
+const NO_PART_OF_A_MODEL: readonly string[] = [
+  ...["specVersion", "schedule", "gate", "approval", "concurrency", "failureBudget"],
+];
+/** Where a model serves counts (another account has none of them yet), on which machines does not. */
+const NO_PART_OF_SERVING: readonly string[] = ["instanceType", "instances"];
+/** The window and the scarcity of rows are told by the data; the folder's name is told by its hash. */
+const NO_PART_OF_DATA: readonly string[] = ["window", "minimumRows", "customers", "connection"];
+const NO_PART_OF_TRAINING: readonly string[] = [
+  ...["source", "instanceType", "volumeSizeInGb", "maxRuntimeSeconds"],
+];
+
+/** sha256, hex. Together with the hash of the data: equal for a model and the one a training would make now. */
+export function modelHash(spec: FleetSpec): string {
+  return sha256Hex(
+    canonicalJson({
+      ...without(spec, NO_PART_OF_A_MODEL),
+      source: without(spec.source, NO_PART_OF_DATA),
+      training: without(spec.training, NO_PART_OF_TRAINING),
+      endpoint: without(spec.endpoint, NO_PART_OF_SERVING),
+    }),
+  );
+}
+
+const without = (value: object, keys: readonly string[]): object =>
+  Object.fromEntries(Object.entries(value).filter(([key]) => !keys.includes(key)));

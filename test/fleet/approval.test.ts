@@ -1,0 +1,97 @@
+/** How long a model may wait for a decision, as the fleet file says it. */
+import { describe, expect, test } from "vitest";
+import { approvalSchema } from "../../fleet/approval.schema.js";
+import { deadlinesOf, waitingMessage } from "../../fleet/approval.js";
+import { secondsOf } from "../../fleet/duration.js";
+import { registryChange } from "../../fleet/registry-change.js";
+
+test.each([
+  ["45s", 45],
+  ["30m", 1800],
+  ["12h", 43_200],
+  ["2d", 172_800],
+])("%s is %d seconds", (text, seconds) => {
+  expect(secondsOf(text)).toBe(seconds);
+});
+
+test.each(["", "2", "d", "2 d", "1.5h", "-1d", "2w"])("%j is no duration", (text) => {
+  expect(secondsOf(text)).toBeNaN();
+});
+
+describe("the declaration", () => {
+  test("has deadlines in the order of time", () => {
+    const policy = approvalSchema.parse({
+      remindAfter: "2d",
+      escalateAfter: "5d",
+      expireAfter: "14d",
+      webhook: "SLACK_WEBHOOK_URL",
+    });
+    expect(deadlinesOf(policy)).toEqual([
+      { kind: "remind", after: "2d", seconds: 172_800 },
+      { kind: "escalate", after: "5d", seconds: 432_000 },
+      { kind: "expire", after: "14d", seconds: 1_209_600 },
+    ]);
+  });
+
+  test("without any waits for ever", () => {
+    expect(deadlinesOf(undefined)).toEqual([]);
+    expect(approvalSchema.parse({})).toEqual({ onExpiry: "deny" });
+  });
+
+  test.each([
+    [{ remindAfter: "soon", webhook: "HOOK" }, "remindAfter", "a whole number with its unit"],
+    [{ remindAfter: "0d", webhook: "HOOK" }, "remindAfter", "a whole number with its unit"],
+    [{ remindAfter: "2d" }, "remindAfter", "needs `webhook`"],
+    [{ escalateAfter: "2d" }, "escalateAfter", "needs `webhook`"],
+    [
+      { remindAfter: "2d", escalateAfter: "48h", webhook: "HOOK" },
+      "escalateAfter",
+      "must be longer than remindAfter, which is 2d",
+    ],
+    [
+      { remindAfter: "2d", expireAfter: "1d", webhook: "HOOK" },
+      "expireAfter",
+      "must be longer than remindAfter, which is 2d",
+    ],
+    [{ webhook: "https://hooks.slack.com/services/T0/B0/x" }, "webhook", "the name of a secret"],
+    [{ onExpiry: "approve" }, "onExpiry", ""],
+    [{ remind: "2d" }, "", "remind"],
+  ])("%j is refused at %s", (declared, field, message) => {
+    const issues = approvalSchema.safeParse(declared).error?.issues ?? [];
+    expect(issues.map((issue) => issue.path.join("."))).toContain(field);
+    expect(issues.map((issue) => issue.message).join("\n")).toContain(message);
+  });
+});
+
+describe("the message", () => {
+  const waiting = { fleet: "delays", cycle: "2026-11-01", waiting: 37, customers: ["ATL", "ORD"] };
+
+  test("tells how many wait, who for example, and what to do", () => {
+    const message = waitingMessage(waiting, { kind: "remind", after: "2d" }, "deny");
+    expect(message.title).toBe("delays: 37 models wait for a decision");
+    expect(message.body).toBe("Cycle 2026-11-01: ATL, ORD, and 35 more.");
+    expect(message.commands).toContain("modelfleet models delays --pending");
+  });
+
+  test("of the last deadline says what happens now", () => {
+    const last = { kind: "expire", after: "14d" } as const;
+    const one = { ...waiting, waiting: 1, customers: ["ATL"] };
+    expect(waitingMessage(one, last, "deny").body).toContain("Each is denied");
+    expect(waitingMessage(one, last, "keep-waiting").body).toContain("wait on");
+    expect(waitingMessage(one, last, "deny").title).toContain("1 model waits");
+  });
+});
+
+test.each([
+  ["pending", "Approved", "approve"],
+  ["pending", "Rejected", "deny"],
+  ["pending", "PendingManualApproval", null],
+  ["approved", "Rejected", "deny"],
+  ["approved", "Approved", null],
+  ["serving", "Rejected", "withdraw"],
+  ["serving", "Approved", null],
+  ["serving", "PendingManualApproval", null],
+  ["serving", undefined, null],
+] as const)("a version that is %s here and %s in the registry: %s", (state, status, change) => {
+  expect(registryChange(state, status)).toBe(change);
+});
