@@ -31,6 +31,7 @@ async function train(options: TrainOptions = {}) {
     lines: run.lines,
     metrics: readMetrics(run.lines),
     model: join(baseDir, "model"),
+    output: join(baseDir, "output/data/evaluation.json"),
     failure: existsSync(failure) ? readFileSync(failure, "utf8") : null,
   };
 }
@@ -47,7 +48,7 @@ function addChampion(baseDir: string, archive: Buffer): void {
 function readMetrics(lines: string[]): Record<string, number> {
   const metrics: Record<string, number> = {};
   for (const line of lines) {
-    const [, name, value] = /^([a-z_0-9]+:[a-z_0-9]+)=([-+0-9.eE]+);$/.exec(line) ?? [];
+    const [, name, value] = /^([a-z_0-9]+(?::[a-z_0-9]+)+)=([-+0-9.eE]+);$/.exec(line) ?? [];
     if (name !== undefined) metrics[name] = Number(value);
   }
   return metrics;
@@ -266,6 +267,87 @@ describe("the champion", () => {
     expect(lines.find((line) => line.startsWith("champion not scored"))).toContain(
       "cannot be read",
     );
+  });
+});
+
+describe("the comparison with the champion", () => {
+  const asking = (comparison: object) => ({
+    schema: { ...schemaFile(), "evaluation.json": JSON.stringify(comparison) },
+    test: { "data.csv": flights({ rows: 300, seed: 3 }) },
+  });
+  /** Hardly trained. */
+  const weakChampion = async () =>
+    pack((await train({ hyperparameters: { num_round: "3" } })).model);
+
+  test("says how sure the improvement is, of the metric and with the confidence asked", async () => {
+    const champion = await weakChampion();
+    const [narrow, wide] = await Promise.all(
+      [0.5, 0.99].map((confidence) =>
+        train({ champion, channels: asking({ metric: "mae", confidence, segments: [] }) }),
+      ),
+    );
+    const ends = (run?: { metrics: Record<string, number> }): [number, number] => [
+      run?.metrics["improvement:low"] ?? NaN,
+      run?.metrics["improvement:high"] ?? NaN,
+    ];
+    const measured =
+      1 - (narrow?.metrics["test:mae"] ?? NaN) / (narrow?.metrics["champion:mae"] ?? NaN);
+    for (const [low, high] of [ends(narrow), ends(wide)]) {
+      expect(low).toBeLessThan(measured);
+      expect(high).toBeGreaterThan(measured);
+      expect(low).toBeGreaterThan(0);
+    }
+    expect(ends(wide)[0]).toBeLessThan(ends(narrow)[0]);
+    expect(ends(wide)[1]).toBeGreaterThan(ends(narrow)[1]);
+    expect(existsSync(narrow?.output ?? "")).toBe(false);
+  });
+
+  test("tells the worst change of each segment, and in the output which value that is", async () => {
+    const strong = await pack((await train()).model);
+    const segments = ["hour", "carrier"];
+    const next = await train({
+      champion: strong,
+      channels: asking({ metric: "rmse", confidence: 0.95, segments }),
+      hyperparameters: { num_round: "3" },
+    });
+    const { metrics, output } = next;
+    const told = JSON.parse(readFileSync(output, "utf8")) as {
+      segments: {
+        column: string;
+        judged: number;
+        worst: { value: unknown; rows: number; drop: number }[];
+      }[];
+    };
+    // 300 rows of 18 hours are too few an hour, and enough a carrier; an empty one is a value, too.
+    expect(metrics).not.toHaveProperty("segment:1:drop");
+    expect(told.segments.map(({ column, judged }) => [column, judged])).toEqual([
+      ["hour", 0],
+      ["carrier", 4],
+    ]);
+    const [worst, ...others] = told.segments[1]?.worst ?? [];
+    expect(metrics["segment:2:drop"]).toBeCloseTo(worst?.drop ?? NaN, 6);
+    for (const other of others) expect(other.drop).toBeLessThanOrEqual(worst?.drop ?? NaN);
+    expect([worst, ...others].map((one) => one?.value)).toContain(null);
+    expect([worst, ...others].reduce((sum, one) => sum + (one?.rows ?? 0), 0)).toBe(300);
+  });
+
+  test("of a handful of rows claims nothing", async () => {
+    const few = { test: { "data.csv": flights({ rows: 9, seed: 3 }) } };
+    const { metrics } = await train({ champion: await weakChampion(), channels: few });
+    expect(metrics).toHaveProperty("champion:rmse");
+    expect(metrics).not.toHaveProperty("improvement:low");
+  });
+
+  test.each([
+    [
+      { segments: ["carier"] },
+      'evaluation.json: segment "carier" is not one of the features: dep_delay, carrier, hour',
+    ],
+    [{ metric: "r2" }, 'evaluation.json: metric "r2" is not rmse or mae'],
+  ])("that cannot be made fails the job before it trains: %j", async (comparison, message) => {
+    const { code, failure } = await train({ channels: asking(comparison) });
+    expect(code).toBe(1);
+    expect(failure).toContain(message);
   });
 });
 

@@ -19,8 +19,10 @@ from typing import Any
 import numpy as np
 import xgboost as xgb
 
+from bootstrap import improvement_interval
 from champion import incompatibility, open_champion
 from columns import COLUMNS_FILE, Column, Columns, read_columns, write_columns
+from comparison import Comparison, changes_by_value, read_comparison, write_segments
 from dataset import DataError, Dataset, encode, load
 from inference import MODEL_FILE, Model, format_prediction, open_model
 
@@ -38,9 +40,11 @@ class HyperParameters:
     min_child_weight: float = 5.0
     subsample: float = 0.9
     colsample_bytree: float = 0.9
+    colsample_bylevel: float = 1.0
     alpha: float = 0.0
     reg_lambda: float = 1.0
     gamma: float = 0.0
+    max_delta_step: float = 0.0
     max_bin: int = 128
     seed: int = 1
 
@@ -53,6 +57,7 @@ class HyperParameters:
 def main() -> None:
     args = parse_args()
     schema = read_columns((Path(args.schema) / COLUMNS_FILE).read_text(encoding="utf-8"))
+    comparison = read_comparison(Path(args.schema), schema)
     train = load("train", args.train, schema)
     validation = load("validation", args.validation, schema)
     test = load("test", args.test, schema)
@@ -66,8 +71,13 @@ def main() -> None:
     # Scored as it will be served: from the bytes of the artifact.
     model = open_model(artifact, columns_text(columns, Path(args.model_dir)))
     predictions = report(model, train, validation, test)
-    if args.champion:
-        report_champion(Path(args.champion), schema, test)
+    champion = open_comparable(Path(args.champion), schema, test) if args.champion else None
+    if champion is not None:
+        of_champion = champion.predict(encode(test.rows, champion.columns)) - test.target
+        print_errors("champion", of_champion)
+        report_comparison(
+            comparison, test, predictions - test.target, of_champion, Path(args.output_data_dir)
+        )
     for number, prediction in enumerate(predictions[:VERIFICATION_ROWS], start=1):
         print_metric(f"verification:{number}", prediction)
     # Last: a model file implies that every step before it succeeded.
@@ -81,6 +91,7 @@ def parse_args() -> argparse.Namespace:
         parser.add_argument(f"--{name}", default=default, required=default is None)
     parser.add_argument("--champion", default=os.environ.get("SM_CHANNEL_CHAMPION"))
     parser.add_argument("--model-dir", default=os.environ.get("SM_MODEL_DIR", "model"))
+    parser.add_argument("--output-data-dir", default=os.environ.get("SM_OUTPUT_DATA_DIR", "output"))
     parser.add_argument("--nthread", type=int, default=int(os.environ.get("SM_NUM_CPUS", "1")))
     for field in fields(HyperParameters):
         # `lambda` is a Python keyword, so the field has scikit-learn's name for it.
@@ -153,17 +164,41 @@ def report(model: Model, train: Dataset, validation: Dataset, test: Dataset) -> 
     return predictions
 
 
-def report_champion(channel: Path, schema: Columns, test: Dataset) -> None:
-    """Scores the champion on the same rows, by its own columns, or says why it cannot."""
+def open_comparable(channel: Path, schema: Columns, test: Dataset) -> Model | None:
+    """The champion, if it can be scored on the same rows by its own columns; else says why not."""
     try:
         champion = open_champion(channel)
         reason = incompatibility(champion.columns, schema, test)
     except Exception as error:  # A broken champion must not keep its successor from being trained.
         champion, reason = None, f"its artifact cannot be read ({error})"
-    if champion is None or reason is not None:
-        print(f"champion not scored: {reason}")
-        return
-    print_errors("champion", champion.predict(encode(test.rows, champion.columns)) - test.target)
+    if champion is not None and reason is None:
+        return champion
+    print(f"champion not scored: {reason}")
+    return None
+
+
+def report_comparison(
+    comparison: Comparison,
+    test: Dataset,
+    challenger: np.ndarray,
+    champion: np.ndarray,
+    output: Path,
+) -> None:
+    """How sure the improvement is, and by segment the worst change; too few rows print nothing."""
+    metric = comparison.metric
+    interval = improvement_interval(challenger, champion, metric, comparison.confidence)
+    if interval is not None:
+        print_metric("improvement:low", interval[0])
+        print_metric("improvement:high", interval[1])
+    by_segment = {
+        column: changes_by_value(test.rows[column], challenger, champion, metric)
+        for column in comparison.segments
+    }
+    for number, changes in enumerate(by_segment.values(), start=1):
+        if changes:
+            print_metric(f"segment:{number}:drop", changes[0]["drop"])
+    if by_segment:
+        write_segments(output, comparison, by_segment)
 
 
 def print_errors(name: str, errors: np.ndarray) -> None:
