@@ -10,6 +10,7 @@ export interface Scope {
 
 export type Kind =
   | "training-job"
+  | "hyper-parameter-tuning-job"
   | "model"
   | "model-package-group"
   | "model-package"
@@ -31,10 +32,20 @@ export function arnOf({ account, region, kind, name }: ResourceKey): string {
 export function keyOf<K extends Kind>(scope: Scope, kind: K, arnOrName: string): ResourceKey<K> {
   const match = /^arn:aws[a-z-]*:sagemaker:([a-z0-9-]+):(\d{12}):([a-z-]+)\/(.+)$/.exec(arnOrName);
   if (match === null)
-    return { account: scope.account, region: scope.region, kind, name: arnOrName };
+    return {
+      account: scope.account,
+      region: scope.region,
+      kind,
+      name: canonicalName(kind, arnOrName),
+    };
   const [, region = "", account = "", found, name = ""] = match;
   // A wrong kind stays whole: no resource has such a name, so it is simply not found.
-  return { account, region, kind, name: found === kind ? name : arnOrName };
+  return { account, region, kind, name: canonicalName(kind, found === kind ? name : arnOrName) };
+}
+
+/** AWS, HyperParameterTuningJobName: "The name is not case sensitive". */
+function canonicalName(kind: Kind, name: string): string {
+  return kind === "hyper-parameter-tuning-job" ? name.toLowerCase() : name;
 }
 
 export interface S3Location {

@@ -66,11 +66,29 @@ export const configSchema = z.strictObject({
   cores: z.int().min(1).default(2),
   /** Memory in which one endpoint keeps models loaded. */
   endpointMemoryMb: z.int().min(64).default(2048),
+  /** The account's quotas of tuning; AWS's defaults (Developer Guide, automatic-model-tuning-limits). */
+  quotas: z
+    .strictObject({
+      /** Tuning jobs at a time. */
+      tuningJobs: z.int().min(0).default(100),
+      /** Training jobs at a time of one tuning job; AWS raises it to 100 at most. */
+      parallelTrainingJobs: z.int().min(1).default(10),
+      /** Training jobs of one tuning job, those of its parents included. */
+      trainingJobs: z.int().min(1).default(750),
+      /** The same for the strategy Random. */
+      randomTrainingJobs: z.int().min(1).default(10_000),
+      tuningSeconds: z
+        .int()
+        .min(1)
+        .default(30 * 24 * 60 * 60),
+    })
+    .prefault({}),
   /** AWS: a stopped job has 120 s between SIGTERM and SIGKILL. */
   stopGraceSeconds: z.number().min(0).default(120),
   faults: faultsSchema.default({}),
 });
 
+export type TuningQuotas = z.infer<typeof configSchema>["quotas"];
 export type Faults = z.infer<typeof faultsSchema>;
 export type ServerConfig = z.infer<typeof configSchema>;
 export type ServerConfigInput = z.input<typeof configSchema>;

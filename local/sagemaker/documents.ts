@@ -6,6 +6,7 @@ import type { ModelPackageDescription, Wire } from "./operations.js";
 /** The public part of a resource: exactly what its Describe operation answers. */
 export interface Documents {
   "training-job": Wire<sagemaker.DescribeTrainingJobResponse>;
+  "hyper-parameter-tuning-job": Wire<sagemaker.DescribeHyperParameterTuningJobResponse>;
   model: Wire<sagemaker.DescribeModelOutput>;
   "model-package-group": Wire<sagemaker.DescribeModelPackageGroupOutput>;
   "model-package": ModelPackageDescription;
@@ -15,7 +16,16 @@ export interface Documents {
 
 /** The part that no operation shows. */
 export interface Hidden {
-  "training-job": { readonly instances: InstanceCounts };
+  "training-job": {
+    readonly instances: InstanceCounts;
+    /** Only of jobs that a tuning job launched. */
+    readonly trial?: Trial;
+  };
+  "hyper-parameter-tuning-job": {
+    /** Instances for as many jobs as may run at a time: held until the tuning job ends. */
+    readonly instances: InstanceCounts;
+    readonly seed: number;
+  };
   model: Readonly<Record<string, never>>;
   "model-package-group": { readonly nextVersion: number; readonly policy?: string | null };
   "model-package": { readonly clientToken?: string; readonly requestHash?: string };
@@ -27,6 +37,20 @@ export interface Hidden {
     /** What it is being created with or updated to. */
     readonly next?: Deployment | null;
   };
+}
+
+/** What a tuning job remembers of a training job that it launched. */
+export interface Trial {
+  /** 1, 2, …: the place in the search, and in the name of the job. */
+  readonly number: number;
+  /** The hyperparameters that were searched, as the job got them. */
+  readonly tuned: Readonly<Record<string, string>>;
+  /** The last value of the objective metric; only of a job that ended with one. */
+  readonly objective?: number;
+  /** Why the search ended the job before its script did: early stopping, a rung of Hyperband, or its MaxResource. */
+  readonly cut?: "median" | "rung" | "max-resource";
+  /** Every value of the objective metric, in order; kept where later jobs are judged by them. */
+  readonly reported?: readonly number[];
 }
 
 /** A configuration with what the endpoint has on top of it. */

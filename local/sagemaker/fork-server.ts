@@ -1,12 +1,10 @@
 /** Speaks with one fork parent (python/fork_server.py): starts it, sends commands, hands out events. */
 import { spawn } from "node:child_process";
-import type { ChildProcess } from "node:child_process";
-import { createWriteStream, existsSync } from "node:fs";
 import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { splitLines } from "./line-splitter.js";
 import type { LineSplitter } from "./line-splitter.js";
+import { pythonEnvironment, pythonScript, recordStderr } from "./python-process.js";
 
 export interface ForkServerOptions {
   readonly python: string;
@@ -51,11 +49,10 @@ const eventSchema = z.discriminatedUnion("event", [
 type ForkServerEvent = z.infer<typeof eventSchema>;
 
 export function startForkServer(options: ForkServerOptions): ForkServer {
-  const child = spawn(
-    options.python,
-    [forkServerScript(), "--mode", options.mode, "--preload", options.preload.join(",")],
-    { stdio: ["pipe", "pipe", "pipe"], env: parentEnvironment(process.env) },
-  );
+  const child = spawn(options.python, forkServerArguments(options), {
+    stdio: ["pipe", "pipe", "pipe"],
+    env: pythonEnvironment(process.env),
+  });
   const containers = new Map<number, RunningContainer>();
   let nextNumber = 1;
   let ended = false;
@@ -120,6 +117,10 @@ export function startForkServer(options: ForkServerOptions): ForkServer {
   };
 }
 
+function forkServerArguments({ mode, preload }: ForkServerOptions): string[] {
+  return [pythonScript("fork_server.py"), "--mode", mode, "--preload", preload.join(",")];
+}
+
 function deliver(
   event: Exclude<ForkServerEvent, { event: "ready" }>,
   containers: Map<number, RunningContainer>,
@@ -156,40 +157,4 @@ function killGroup(pid: number): void {
   } catch {
     // No such group: it ended by itself.
   }
-}
-
-function recordStderr(child: ChildProcess, logFile: string) {
-  const log = createWriteStream(logFile, { flags: "a" });
-  let last = "no output";
-  const push = (line: string): void => {
-    if (line.trim() === "") return;
-    last = line.trim();
-    log.write(line + "\n");
-  };
-  if (child.stderr) createInterface({ input: child.stderr }).on("line", push);
-  child.once("close", () => log.end());
-  return { push, text: () => last };
-}
-
-/**
- * Containers see no setting or credential of this process: only what a program needs to run at all, what
- * pip needs to reach its index, and one native thread each, since the server runs one job per core.
- */
-function parentEnvironment(own: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  const kept = /^(PATH|HOME|LANG|LC_.*|TZ|TMPDIR|PIP_.*|SSL_CERT_.*|(HTTPS?|NO|ALL)_PROXY)$/i;
-  return {
-    ...Object.fromEntries(Object.entries(own).filter(([name]) => kept.test(name))),
-    OMP_NUM_THREADS: "1",
-    OPENBLAS_NUM_THREADS: "1",
-    MKL_NUM_THREADS: "1",
-    VECLIB_MAXIMUM_THREADS: "1",
-    PYTHONNOUSERSITE: "1",
-  };
-}
-
-/** The Python files are not compiled: they stay in the package's own folder when this runs from dist/. */
-function forkServerScript(): string {
-  const beside = fileURLToPath(new URL("./python/fork_server.py", import.meta.url));
-  const fromDist = new URL("../../../local/sagemaker/python/fork_server.py", import.meta.url);
-  return existsSync(beside) ? beside : fileURLToPath(fromDist);
 }

@@ -29,8 +29,14 @@ export function readMetricDefinitions(
   });
 }
 
+/** A script that prints one of these has no value any more, whatever it printed before. */
+const notANumber = /^[-+]?(nan|inf|infinity)$/i;
+
 /** Keeps the last value of each metric; the first capture group holds the number. */
-export function createMetricScanner(patterns: readonly MetricPattern[]) {
+export function createMetricScanner(
+  patterns: readonly MetricPattern[],
+  onMetric: (metric: Metric) => void,
+) {
   const last = new Map<string, Metric>();
   return {
     scan(line: string, at: number): void {
@@ -39,8 +45,11 @@ export function createMetricScanner(patterns: readonly MetricPattern[]) {
         const captured = regex.exec(text)?.[1];
         if (captured === undefined || captured.trim() === "") continue;
         const value = Number(captured);
-        if (Number.isFinite(value))
-          last.set(name, { MetricName: name, Value: value, Timestamp: at });
+        if (notANumber.test(captured.trim())) last.delete(name);
+        if (!Number.isFinite(value)) continue;
+        const metric = { MetricName: name, Value: value, Timestamp: at };
+        last.set(name, metric);
+        onMetric(metric);
       }
     },
     /** In the order of the definitions. */

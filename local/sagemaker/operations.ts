@@ -40,6 +40,27 @@ export interface TrainingJobOperations {
   DeleteTrainingJob: Operation<sagemaker.DeleteTrainingJobRequest>;
 }
 
+export interface TuningJobOperations {
+  CreateHyperParameterTuningJob: Operation<
+    sagemaker.CreateHyperParameterTuningJobRequest,
+    Answer<sagemaker.CreateHyperParameterTuningJobResponse>
+  >;
+  DescribeHyperParameterTuningJob: Operation<
+    sagemaker.DescribeHyperParameterTuningJobRequest,
+    Answer<sagemaker.DescribeHyperParameterTuningJobResponse>
+  >;
+  ListHyperParameterTuningJobs: Operation<
+    sagemaker.ListHyperParameterTuningJobsRequest,
+    Answer<sagemaker.ListHyperParameterTuningJobsResponse>
+  >;
+  StopHyperParameterTuningJob: Operation<sagemaker.StopHyperParameterTuningJobRequest>;
+  DeleteHyperParameterTuningJob: Operation<sagemaker.DeleteHyperParameterTuningJobRequest>;
+  ListTrainingJobsForHyperParameterTuningJob: Operation<
+    sagemaker.ListTrainingJobsForHyperParameterTuningJobRequest,
+    Answer<sagemaker.ListTrainingJobsForHyperParameterTuningJobResponse>
+  >;
+}
+
 export interface ModelOperations {
   CreateModel: Operation<sagemaker.CreateModelInput, Answer<sagemaker.CreateModelOutput>>;
   DescribeModel: Operation<sagemaker.DescribeModelInput, Answer<sagemaker.DescribeModelOutput>>;
@@ -137,6 +158,7 @@ export interface TagOperations {
 }
 
 export type Operations = TrainingJobOperations &
+  TuningJobOperations &
   ModelOperations &
   ModelPackageGroupOperations &
   ModelPackageOperations &

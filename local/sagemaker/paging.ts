@@ -23,11 +23,15 @@ interface ListRequest {
 export interface ListRules {
   readonly sortBy: "Name" | "CreationTime";
   readonly order: "Ascending" | "Descending";
-  readonly filter?: Pick<ListQuery, "status" | "parent" | "inGroup" | "documentContains">;
+  readonly filter?: Pick<
+    ListQuery,
+    "status" | "parent" | "inGroup" | "documentContains" | "createdAfter"
+  >;
 }
 
 export const oldestFirst = { sortBy: "CreationTime", order: "Ascending" } as const;
 export const newestFirst = { sortBy: "CreationTime", order: "Descending" } as const;
+export const byName = { sortBy: "Name", order: "Ascending" } as const;
 
 export interface Page<K extends Kind> {
   readonly rows: readonly Row<K>[];
@@ -98,12 +102,18 @@ function toPage<K extends Kind>(
 
 function sortColumn(sortBy: string): SortColumn {
   if (sortBy === "Name") return "name";
+  if (sortBy === "FinalObjectiveMetricValue") return "objective";
   return sortBy === "Status" ? "status" : "created_at";
 }
 
 function sortValue(row: Row<Kind>, column: SortColumn): string | number {
   if (column === "name") return row.key.name;
+  if (column === "objective") return objectiveOf(row);
   return column === "status" ? (row.status ?? "") : row.createdAt;
+}
+
+function objectiveOf({ hidden }: Row<Kind>): number {
+  return "trial" in hidden && typeof hidden.trial === "object" ? (hidden.trial.objective ?? 0) : 0;
 }
 
 function writeToken(position: Position, request: ListRequest): string {

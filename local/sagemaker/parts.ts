@@ -28,6 +28,9 @@ import { createTagOperations } from "./tags.js";
 import { createTrainingChecks } from "./training-checks.js";
 import { createTrainingJobOperations } from "./training-jobs.js";
 import { createTrainingRuns } from "./training-runs.js";
+import { createTuningJobOperations } from "./tuning-jobs.js";
+import { createTuningRuns } from "./tuning-runs.js";
+import { createTuningSearch } from "./tuning-search.js";
 
 export interface Surroundings {
   readonly config: ServerConfig;
@@ -53,20 +56,31 @@ export function createParts({ config, db, models, python, log, closing }: Surrou
   const faults = createFaultInjector(config.faults);
   const counts = createCallCounts(db);
   const lists = createLists(store, faults);
-  const quotas = createQuotas(db, store, faults);
+  const quotas = createQuotas({ db, store, faults, quotas: config.quotas });
   const runs = createTrainingRuns(store, {
     ...{ config, objects, faults, python, onUnexpected },
     instances: createSlots(config.cores * instancesPerCore),
     cores: createSlots(config.cores),
   });
+  const logFolder = join(config.stateDir, "logs");
+  const search = createTuningSearch({
+    python: config.python,
+    logFile: join(logFolder, "tuning-search.log"),
+  });
+  const tuningRuns = createTuningRuns({
+    ...{ store, runs, search, onUnexpected },
+    quotas: config.quotas,
+  });
+  const checks = createTrainingChecks(accounts, objects);
   const deploy = deployEndpointFleet;
   const fleets = createServingFleets({ config, store, objects, faults, python, deploy });
   const life = createEndpointLife({ store, faults, fleets, onUnexpected, closing });
 
   const operations = {
-    ...createTrainingJobOperations({
-      ...{ store, lists, quotas, runs },
-      checks: createTrainingChecks(accounts, objects),
+    ...createTrainingJobOperations({ store, lists, quotas, checks, runs }),
+    ...createTuningJobOperations({
+      ...{ store, lists, quotas, checks },
+      ...{ limits: config.quotas, runs: tuningRuns },
     }),
     ...createModelOperations({ store, lists, accounts, objects }),
     ...createModelPackageGroupOperations(store, lists),
@@ -75,7 +89,6 @@ export function createParts({ config, db, models, python, log, closing }: Surrou
     ...createEndpointOperations({ store, lists, quotas, faults, life }),
     ...createTagOperations(store),
   };
-  const logFolder = join(config.stateDir, "logs");
   const protocols: Protocols = {
     controlPlane: { accounts, model: models.sagemaker, faults, counts, operations },
     runtime: { accounts, model: models.runtime, faults, counts, fleets },
@@ -83,5 +96,5 @@ export function createParts({ config, db, models, python, log, closing }: Surrou
     admin: { faults, counts, findLogs: (kind, name) => findLogs(join(logFolder, kind), name) },
     log,
   };
-  return { protocols, runs, life, fleets, objects, counts };
+  return { protocols, runs, tuningRuns, search, life, fleets, objects, counts };
 }

@@ -1,6 +1,7 @@
-/** The account's quotas of instances, which AWS checks at the call that asks for them. */
+/** The account's quotas of instances and tuning jobs, which AWS checks at the call that asks for them. */
 import type { Pool } from "pg";
 import type { Kind, ResourceKey } from "./arns.js";
+import type { TuningQuotas } from "./config.schema.js";
 import type { InstanceCounts } from "./documents.js";
 import { AwsError } from "./errors.js";
 import type { FaultInjector } from "./faults.js";
@@ -9,16 +10,40 @@ import type { Store } from "./store.js";
 
 export type Quotas = ReturnType<typeof createQuotas>;
 
-/** What AWS calls the quota of each kind, and the statuses in which instances are held. */
-const usages: Partial<Record<Kind, { name: string; statuses: readonly string[] }>> = {
-  "training-job": { name: "training job", statuses: ["InProgress", "Stopping"] },
+/** What AWS calls a quota of instances, and what holds some of them in which statuses. */
+interface Usage {
+  readonly name: string;
+  readonly kinds: readonly Kind[];
+  readonly statuses: readonly string[];
+}
+
+const underWay = ["InProgress", "Stopping"];
+
+/** A tuning job holds the instances of its training jobs, as many as may run at a time, until it ends. */
+const trainingUsage: Usage = {
+  name: "training job",
+  kinds: ["training-job", "hyper-parameter-tuning-job"],
+  statuses: underWay,
+};
+
+const usages: Partial<Record<Kind, Usage>> = {
+  "training-job": trainingUsage,
+  "hyper-parameter-tuning-job": trainingUsage,
   endpoint: {
     name: "endpoint",
+    kinds: ["endpoint"],
     statuses: ["Creating", "InService", "Updating", "RollingBack", "Deleting"],
   },
 };
 
-export function createQuotas(db: Pool, store: Store, faults: FaultInjector) {
+export interface QuotaParts {
+  readonly db: Pool;
+  readonly store: Store;
+  readonly faults: FaultInjector;
+  readonly quotas: TuningQuotas;
+}
+
+export function createQuotas({ db, store, faults, quotas }: QuotaParts) {
   return {
     /** Takes the step if the instances are to be had; nobody else takes them in between. */
     async within<T>(
@@ -28,10 +53,12 @@ export function createQuotas(db: Pool, store: Store, faults: FaultInjector) {
     ): Promise<T> {
       const limits = faults.current().resourceLimit ?? {};
       const limited = Object.entries(instances).filter(([type]) => limits[type] !== undefined);
-      if (limited.length === 0) return step(store);
+      const isTuning = key.kind === "hyper-parameter-tuning-job";
+      if (limited.length === 0 && !isTuning) return step(store);
       return inTransaction(db, async (transaction) => {
+        if (isTuning) await checkTuningJobs(transaction, key, quotas.tuningJobs);
         for (const [instanceType, requested] of limited)
-          await check(transaction, key, {
+          await checkInstances(transaction, key, {
             instanceType,
             requested,
             limit: limits[instanceType] ?? 0,
@@ -42,7 +69,15 @@ export function createQuotas(db: Pool, store: Store, faults: FaultInjector) {
   };
 }
 
-async function check(
+async function checkTuningJobs(store: Store, key: ResourceKey, limit: number): Promise<void> {
+  await store.countAlone(`${key.account}/${key.region}/${key.kind}`);
+  const inUse = await store.countInStatus(key, underWay);
+  if (inUse < limit) return;
+  const name = "Number of concurrent hyperparameter tuning jobs";
+  throw limitExceeded({ name, unit: "Tuning Jobs", limit, inUse, requested: 1 });
+}
+
+async function checkInstances(
   store: Store,
   key: ResourceKey,
   wanted: { instanceType: string; requested: number; limit: number },
@@ -50,14 +85,27 @@ async function check(
   const { instanceType, requested, limit } = wanted;
   const usage = usages[key.kind];
   if (usage === undefined) return;
-  await store.countAlone(`${key.account}/${key.region}/${key.kind}/${instanceType}`);
-  const { statuses } = usage;
-  const inUse = await store.instancesInUse(key, { instanceType, statuses });
+  const { kinds, statuses } = usage;
+  await store.countAlone(`${key.account}/${key.region}/${usage.name}/${instanceType}`);
+  const inUse = await store.instancesInUse(key, { instanceType, kinds, statuses });
   if (inUse + requested <= limit) return;
-  throw new AwsError(
+  const name = `${instanceType} for ${usage.name} usage`;
+  throw limitExceeded({ name, unit: "Instances", limit, inUse, requested });
+}
+
+export interface ExceededLimit {
+  readonly name: string;
+  readonly unit: string;
+  readonly limit: number;
+  readonly inUse: number;
+  readonly requested: number;
+}
+
+export function limitExceeded({ name, unit, limit, inUse, requested }: ExceededLimit): AwsError {
+  return new AwsError(
     "ResourceLimitExceeded",
-    `The account-level service limit '${instanceType} for ${usage.name} usage' is ${limit} Instances, ` +
-      `with current utilization of ${inUse} Instances and a request delta of ${requested} Instances. ` +
+    `The account-level service limit '${name}' is ${limit} ${unit}, ` +
+      `with current utilization of ${inUse} ${unit} and a request delta of ${requested} ${unit}. ` +
       "Please use AWS Service Quotas to request an increase for this quota.",
   );
 }

@@ -43,6 +43,7 @@ export async function startServer(input: ServerConfigInput): Promise<RunningServ
     python: () => host,
   });
   await parts.runs.resume();
+  await parts.tuningRuns.resume();
   await parts.life.resume();
   const http = createHttpServer(parts.protocols);
   const url = await listen(http, config);
@@ -50,7 +51,11 @@ export async function startServer(input: ServerConfigInput): Promise<RunningServ
   const close = async (): Promise<void> => {
     closing.abort();
     await stopListening(http);
-    const runsEnded = parts.runs.close();
+    const runsEnded = Promise.all([
+      parts.tuningRuns.close(),
+      parts.runs.close(),
+      parts.search.close(),
+    ]);
     await parts.fleets.close();
     await host.then(
       (up) => up.close(),

@@ -25,7 +25,8 @@ export interface Change<K extends Kind> {
   readonly modifiedAt: number;
 }
 
-export type SortColumn = "name" | "created_at" | "status";
+/** What a list can be in the order of; the objective is that of a tuning job's training jobs. */
+export type SortColumn = "name" | "created_at" | "status" | "objective";
 
 export interface ListQuery extends Scope {
   readonly kind: Kind;
@@ -46,6 +47,12 @@ export interface ListQuery extends Scope {
   readonly createdBefore?: number;
   readonly modifiedAfter?: number;
   readonly modifiedBefore?: number;
+}
+
+interface InstanceUsage {
+  readonly instanceType: string;
+  readonly kinds: readonly Kind[];
+  readonly statuses: readonly string[];
 }
 
 export interface Position {
@@ -114,15 +121,26 @@ function createReads(db: Pool | PoolClient) {
       return rowsOf(db, kind, sql, [kind, statuses]);
     },
 
-    /** Instances of one type that resources in these statuses hold. */
+    /** Instances of one type that resources of these kinds in these statuses hold. */
     async instancesInUse(
-      { account, region, kind }: ResourceKey,
-      { instanceType, statuses }: { instanceType: string; statuses: readonly string[] },
+      { account, region }: Scope,
+      { instanceType, kinds, statuses }: InstanceUsage,
     ): Promise<number> {
       const sql = `select coalesce(sum((hidden->'instances'->>$4)::int), 0)::int as total
                    from sagemaker.resources
-                   where account = $1 and region = $2 and kind = $3 and status = any($5)`;
-      const values = [account, region, kind, instanceType, statuses];
+                   where account = $1 and region = $2 and kind = any($3) and status = any($5)`;
+      const values = [account, region, kinds, instanceType, statuses];
+      return (await db.query<{ total: number }>(sql, values)).rows[0]?.total ?? 0;
+    },
+
+    /** How many resources of a kind there are in some statuses. */
+    async countInStatus(
+      { account, region, kind }: ResourceKey,
+      statuses: readonly string[],
+    ): Promise<number> {
+      const sql = `select count(*)::int as total from sagemaker.resources
+                   where account = $1 and region = $2 and kind = $3 and status = any($4)`;
+      const values = [account, region, kind, statuses];
       return (await db.query<{ total: number }>(sql, values)).rows[0]?.total ?? 0;
     },
 
@@ -196,6 +214,13 @@ async function rowsOf<K extends Kind>(
 
 const at = (key: ResourceKey) => [key.account, key.region, key.kind, key.name];
 
+const sortExpressions: Record<SortColumn, string> = {
+  name: "name",
+  created_at: "created_at",
+  status: "status",
+  objective: "(hidden->'trial'->>'objective')::float8",
+};
+
 function listStatement(request: ListQuery): { sql: string; values: unknown[] } {
   const values: unknown[] = [request.account, request.region, request.kind];
   const conditions = ["account = $1", "region = $2", "kind = $3"];
@@ -203,7 +228,10 @@ function listStatement(request: ListQuery): { sql: string; values: unknown[] } {
     const places = parameters.map((parameter) => `$${values.push(parameter)}`);
     conditions.push(condition.replaceAll("?", () => places.shift() ?? ""));
   };
-  const { sortBy, descending, after } = request;
+  const { descending, after } = request;
+  const sortBy = sortExpressions[request.sortBy];
+  // What has no objective is not listed by it.
+  if (request.sortBy === "objective") where(`${sortBy} is not null`);
   if (after !== undefined)
     where(`(${sortBy}, id) ${descending ? "<" : ">"} (?, ?)`, after.value, after.id);
   if (request.parent !== undefined) where("parent = ?", request.parent);

@@ -44,7 +44,7 @@ export function createTrainingChecks(accounts: Accounts, objects: Objects): Trai
 }
 
 /** The newest model makes these optional, for serverless jobs; every other job needs them. */
-function requireMembers(request: CreateTrainingJob): TrainingRequest {
+export function requireMembers(request: CreateTrainingJob): TrainingRequest {
   const { AlgorithmSpecification, ResourceConfig, StoppingCondition } = request;
   if (request.ServerlessJobConfig !== undefined)
     throw validationError("The local SageMaker server has no serverless training jobs.");

@@ -8,9 +8,9 @@ import type { Lists } from "./paging.js";
 import type { Quotas } from "./quotas.js";
 import type { Row, Store } from "./store.js";
 import { checkTags } from "./tags.js";
-import type { TrainingRequestChecks, TrainingRequest } from "./training-checks.js";
+import type { TrainingRequestChecks } from "./training-checks.js";
+import { instancesOf, newTrainingJob } from "./training-document.js";
 import type { TrainingRuns } from "./training-runs.js";
-import { enter } from "./training-status.js";
 import type { TrainingJob } from "./training-status.js";
 
 export interface TrainingJobParts {
@@ -83,43 +83,21 @@ export function createTrainingJobOperations(parts: TrainingJobParts): TrainingJo
           "ResourceInUse",
           `Training job ${arn} cannot be deleted in status ${document.TrainingJobStatus}.`,
         );
+      await checkSearchIsOver(store, document);
       await store.remove(key);
     },
   };
 }
 
-function newTrainingJob(
-  key: ResourceKey<"training-job">,
-  request: TrainingRequest,
-  createdAt: number,
-): TrainingJob {
-  const { Tags, SessionChainingConfig, ...described } = request;
-  return {
-    ...described,
-    TrainingJobArn: arnOf(key),
-    ModelArtifacts: { S3ModelArtifacts: modelArtifactsUrl(request) },
-    TrainingJobStatus: "InProgress",
-    CreationTime: createdAt,
-    ...enter({}, "Pending", createdAt),
-  };
-}
-
-/** Filled in from the start, although nothing is there before the upload. */
-function modelArtifactsUrl({ OutputDataConfig, TrainingJobName }: TrainingRequest): string {
-  const folder = `${OutputDataConfig.S3OutputPath.replace(/\/$/, "")}/${TrainingJobName}/output`;
-  return OutputDataConfig.CompressionType === "NONE"
-    ? `${folder}/model/`
-    : `${folder}/model.tar.gz`;
-}
-
-function instancesOf({ ResourceConfig }: TrainingJob): Record<string, number> {
-  const { InstanceType, InstanceCount = 1, InstanceGroups = [] } = ResourceConfig ?? {};
-  const counts: Record<string, number> = {};
-  const groups = [{ InstanceType, InstanceCount }, ...InstanceGroups];
-  for (const group of groups)
-    if (group.InstanceType !== undefined)
-      counts[group.InstanceType] = (counts[group.InstanceType] ?? 0) + (group.InstanceCount ?? 1);
-  return counts;
+/** A tuning job chooses its next training jobs by those that it has had. */
+async function checkSearchIsOver(store: Store, { TuningJobArn }: TrainingJob): Promise<void> {
+  if (TuningJobArn === undefined) return;
+  const tuningJob = await store.findByArn(TuningJobArn);
+  if (tuningJob === undefined || finished.includes(tuningJob.status ?? "")) return;
+  throw new AwsError(
+    "ResourceInUse",
+    `The training job cannot be deleted while tuning job ${TuningJobArn} is in progress.`,
+  );
 }
 
 function summaryOf({ document, modifiedAt }: Row<"training-job">) {

@@ -40,6 +40,8 @@ export interface TrainingLife {
   readonly progress: TrainingProgress;
   /** Aborted with an EndRequest as its reason. */
   readonly ending: AbortController;
+  /** Told every value of every metric, as the script prints it. */
+  readonly onMetric: (metric: Metric) => void;
 }
 
 /** What a life writes beside its status. */
@@ -52,7 +54,7 @@ interface Records {
 export async function liveTrainingJob(parts: TrainingLifeParts, life: TrainingLife): Promise<void> {
   const { stateDir } = parts.config;
   const { MetricDefinitions = [] } = life.progress.job().AlgorithmSpecification ?? {};
-  const metrics = createMetricScanner(readMetricDefinitions(MetricDefinitions));
+  const metrics = createMetricScanner(readMetricDefinitions(MetricDefinitions), life.onMetric);
   const log = openLog(logFile(stateDir, life.key), { append: false });
   let release: (() => void) | undefined;
   try {

@@ -2,6 +2,7 @@
 import type { ResourceKey } from "./arns.js";
 import { imageKind } from "./container-image.js";
 import { instanceLost, internalServerError } from "./job-failure.js";
+import type { Metric } from "./metrics.js";
 import { runNoopJob } from "./noop-training.js";
 import { persistently } from "./persistently.js";
 import type { Store } from "./store.js";
@@ -17,6 +18,11 @@ export interface TrainingRuns {
   recover(key: ResourceKey<"training-job">): void;
   /** False when no such job is under way. */
   stop(key: ResourceKey<"training-job">): Promise<boolean>;
+  /**
+   * Tells every value of every metric of a job that is under way. Resolves when the job has ended, at
+   * once for one that is not under way; how it ended stands in the store.
+   */
+  watch(key: ResourceKey<"training-job">, onMetric: (metric: Metric) => void): Promise<void>;
   /** After a start of the server: what waited goes on waiting, what ran has lost its instance. */
   resume(): Promise<void>;
   /** Ends what runs without a word in the store; the next start tells what became of it. */
@@ -27,6 +33,7 @@ interface Run {
   readonly progress: TrainingProgress;
   readonly ending: AbortController;
   readonly over: Promise<void>;
+  readonly listeners: Set<(metric: Metric) => void>;
 }
 
 export function createTrainingRuns(store: Store, parts: TrainingLifeParts): TrainingRuns {
@@ -38,10 +45,14 @@ export function createTrainingRuns(store: Store, parts: TrainingLifeParts): Trai
     if (runs.has(id)) return;
     const progress = createTrainingProgress(store, key, job);
     const ending = new AbortController();
+    const listeners: Run["listeners"] = new Set();
+    const onMetric = (metric: Metric) => {
+      for (const listener of listeners) listener(metric);
+    };
     const isNoop = imageKind(job.AlgorithmSpecification?.TrainingImage ?? "") === "noop";
     const life = isNoop
       ? runNoopJob(parts, progress)
-      : liveTrainingJob(parts, { key, progress, ending });
+      : liveTrainingJob(parts, { key, progress, ending, onMetric });
     const over = life
       .catch((error: unknown) => {
         parts.onUnexpected(error, key);
@@ -49,7 +60,7 @@ export function createTrainingRuns(store: Store, parts: TrainingLifeParts): Trai
       })
       .catch((error: unknown) => parts.onUnexpected(error, key))
       .finally(() => runs.delete(id));
-    runs.set(id, { progress, ending, over });
+    runs.set(id, { progress, ending, over, listeners });
   };
 
   const startIfWaiting = async (key: ResourceKey<"training-job">): Promise<void> => {
@@ -69,6 +80,12 @@ export function createTrainingRuns(store: Store, parts: TrainingLifeParts): Trai
       run.ending.abort("stop" satisfies EndRequest);
       await told;
       return true;
+    },
+
+    async watch(key, onMetric) {
+      const run = runs.get(idOf(key));
+      run?.listeners.add(onMetric);
+      await run?.over;
     },
 
     async resume() {

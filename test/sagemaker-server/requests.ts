@@ -1,9 +1,12 @@
 /** Requests with everything that AWS asks for, of which a test changes what it is about. */
 import type {
   CreateEndpointConfigCommandInput,
+  CreateHyperParameterTuningJobCommandInput,
   CreateModelCommandInput,
   CreateModelPackageCommandInput,
   CreateTrainingJobCommandInput,
+  HyperParameterTrainingJobDefinition,
+  HyperParameterTuningJobConfig,
 } from "@aws-sdk/client-sagemaker";
 import { account, bucket, region, roleArn } from "./cloud.js";
 
@@ -28,6 +31,40 @@ export function aTrainingJob(
     ResourceConfig: { InstanceType: "ml.m5.large", InstanceCount: 1, VolumeSizeInGB: 5 },
     StoppingCondition: { MaxRuntimeInSeconds: 600 },
     ...changes,
+  };
+}
+
+/** Searches `metric:rmse` between 0 and 10, which the no-op image reports as its objective. */
+export function aTuningJob(
+  config: Partial<HyperParameterTuningJobConfig> = {},
+  definition: Partial<HyperParameterTrainingJobDefinition> = {},
+  changes: Partial<CreateHyperParameterTuningJobCommandInput> = {},
+): CreateHyperParameterTuningJobCommandInput & { HyperParameterTuningJobName: string } {
+  const { TrainingJobName, AlgorithmSpecification, ...shared } = aTrainingJob();
+  return {
+    HyperParameterTuningJobConfig: {
+      Strategy: "Random",
+      HyperParameterTuningJobObjective: { Type: "Minimize", MetricName: "rmse" },
+      ResourceLimits: { MaxNumberOfTrainingJobs: 4, MaxParallelTrainingJobs: 2 },
+      ParameterRanges: {
+        ContinuousParameterRanges: [{ Name: "metric:rmse", MinValue: "0", MaxValue: "10" }],
+      },
+      ...config,
+    },
+    TrainingJobDefinition: {
+      ...shared,
+      AlgorithmSpecification: {
+        TrainingImage: noopImage,
+        TrainingInputMode: "File",
+        MetricDefinitions: [{ Name: "rmse", Regex: "rmse=(\\S+);" }],
+      },
+      RoleArn: roleArn,
+      OutputDataConfig: { S3OutputPath: `s3://${bucket}/output/` },
+      StoppingCondition: { MaxRuntimeInSeconds: 600 },
+      ...definition,
+    },
+    ...changes,
+    HyperParameterTuningJobName: changes.HyperParameterTuningJobName ?? unique("tune"),
   };
 }
 
