@@ -1,7 +1,6 @@
 /** Tells release workflows what became of the versions that they asked to publish. */
 import { WorkflowNotFoundError, type Client } from "@temporalio/client";
 import type pg from "pg";
-import { targetModel } from "../fleet/names.js";
 import { published, type Publication, type PublicationOutcome } from "../workflows/messages.js";
 import { inParallel } from "./in-parallel.js";
 import {
@@ -31,20 +30,22 @@ export async function rejectRequests(
   requests: readonly RejectedRequest[],
 ): Promise<void> {
   if (requests.length === 0) return;
-  const rejected = requests.map((one) => ({
+  const before = await readAskedVersions(ledger, place, requests);
+  const rejected = requests.map((one, index) => ({
     ...one,
     because: one.because.slice(0, REASON_LENGTH),
+    targetModel: before[index]?.targetModel ?? "",
   }));
   await recordRejected(ledger, place, rejected);
   const known = await readAskedVersions(ledger, place, rejected);
-  const serving = new Set(known.filter(isServing).map(targetModelOf));
-  await inParallel(SIGNALS_AT_A_TIME, rejected, (request) =>
-    answerRelease(
-      temporal,
-      request,
-      serving.has(targetModelOf(request)) ? servingOutcome(request) : rejectedOutcome(request),
-    ),
-  );
+  await inParallel(SIGNALS_AT_A_TIME, [...rejected.entries()], ([index, request]) => {
+    const version = known[index];
+    const outcome =
+      version !== undefined && isServing(version)
+        ? servingOutcome(version)
+        : rejectedOutcome(request);
+    return answerRelease(temporal, request, outcome);
+  });
 }
 
 /** A release workflow that is gone needs no answer. */
@@ -60,10 +61,10 @@ export async function answerRelease(
   }
 }
 
-export const servingOutcome = ({ customerKey, version }: Publication): PublicationOutcome => ({
+export const servingOutcome = ({ version, targetModel }: AskedVersion): PublicationOutcome => ({
   kind: "serving",
   version,
-  targetModel: targetModel(customerKey, version),
+  targetModel,
 });
 
 export const rejectedOutcome = ({ version, because }: RejectedRequest): PublicationOutcome => ({
@@ -74,6 +75,3 @@ export const rejectedOutcome = ({ version, because }: RejectedRequest): Publicat
 
 export const isServing = ({ publication }: AskedVersion): boolean =>
   publication?.state === "serving";
-
-const targetModelOf = ({ customerKey, version }: Pick<Publication, "customerKey" | "version">) =>
-  targetModel(customerKey, version);

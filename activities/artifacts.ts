@@ -1,9 +1,9 @@
 /** Copies approved artifacts to where a stage's endpoint loads its models from. */
-import { CopyObjectCommand, type S3Client } from "@aws-sdk/client-s3";
+import type { S3Client } from "@aws-sdk/client-s3";
 import { log } from "@temporalio/activity";
 import type { Client } from "@temporalio/client";
 import type pg from "pg";
-import { s3Keys } from "../fleet/names.js";
+import { withdrawalWords } from "../fleet/way-back.js";
 import type { Publication } from "../workflows/messages.js";
 import { rejectRequests, type RejectedRequest } from "./answer-releases.js";
 import { inParallel } from "./in-parallel.js";
@@ -13,7 +13,7 @@ import {
   type AskedVersion,
   type StageRef,
 } from "./ledger/publications.js";
-import { isMissingObject, parseS3Uri } from "./s3-uri.js";
+import { copyArtifact } from "./served-artifacts.js";
 
 export interface ArtifactDependencies {
   readonly ledger: pg.Pool;
@@ -35,6 +35,15 @@ export interface RejectedPublication {
   readonly because: string;
 }
 
+export interface CopyReport {
+  readonly rejected: readonly RejectedPublication[];
+  /**
+   * Customers whose one artifact (`stable` naming) may hold another version than before: the endpoint has to be
+   * refreshed, and what does not serve in the end has to be put back.
+   */
+  readonly overwritten: readonly string[];
+}
+
 const COPIES_AT_A_TIME = 8;
 
 export const createArtifactActivities = (dependencies: ArtifactDependencies) => ({
@@ -42,67 +51,83 @@ export const createArtifactActivities = (dependencies: ArtifactDependencies) => 
    * Rejects (in the ledger, and by signal to its release workflow) what cannot be published: an artifact that
    * is gone, a version without an approval on record, one older than what serves. The rest is in place.
    */
-  async copyArtifacts({
-    fleet,
-    stage,
-    publications,
-  }: PublicationBatch): Promise<{ rejected: RejectedPublication[] }> {
+  async copyArtifacts({ fleet, stage, publications }: PublicationBatch): Promise<CopyReport> {
     const place = { fleet, stage };
     const asked = await readAskedVersions(dependencies.ledger, place, publications);
-    const copied: Publication[] = [];
     const rejected: RejectedRequest[] = [];
-    await inParallel(COPIES_AT_A_TIME, [...publications.entries()], async ([index, request]) => {
+    const accepted: { request: Publication; version: AskedVersion }[] = [];
+    const overwritten = new Set<string>();
+    for (const [index, request] of publications.entries()) {
       const version = asked[index];
-      const because = refusalOf(version) ?? (await copy(dependencies, place, version));
-      if (because === null) copied.push(request);
-      else rejected.push({ ...request, because });
+      const because = refusalOf(version);
+      if (because === null && version !== undefined) accepted.push({ request, version });
+      else rejected.push({ ...request, because: because ?? "no approval on record" });
+      // An earlier attempt may have come to its copy before the denial came.
+      if (because !== null && isOverwriting(version)) overwritten.add(request.customerKey);
+    }
+    // The rows come first: a copy that nobody knows of could not be put back.
+    await recordCopied(
+      dependencies.ledger,
+      place,
+      accepted.map(({ version }) => version),
+    );
+    await inParallel(COPIES_AT_A_TIME, accepted, async ({ request, version }) => {
+      const because = await copy(dependencies, place, version);
+      if (because !== null) rejected.push({ ...request, because });
+      else if (version.naming === "stable" && version.publication?.state !== "serving")
+        overwritten.add(request.customerKey);
     });
-    await recordCopied(dependencies.ledger, place, copied);
     await rejectRequests(dependencies, place, rejected);
-    log.info("artifacts copied", { ...place, copied: copied.length, rejected: rejected.length });
-    return {
-      rejected: rejected.map(({ customerKey, version, because }) => ({
-        customerKey,
-        version,
-        because,
-      })),
-    };
+    const copied = publications.length - rejected.length;
+    log.info("artifacts copied", { ...place, copied, rejected: rejected.length });
+    return { rejected: rejected.map(refused), overwritten: [...overwritten] };
   },
 });
 export type ArtifactActivities = ReturnType<typeof createArtifactActivities>;
+
+const refused = ({ customerKey, version, because }: RejectedRequest): RejectedPublication => ({
+  customerKey,
+  version,
+  because,
+});
+
+const isOverwriting = (version: AskedVersion | undefined): boolean =>
+  version?.naming === "stable" && version.publication?.state === "copied";
 
 /** Why the version may not be published; null when it may. What was approved and then rejected may try again. */
 export function refusalOf(asked: AskedVersion | undefined): string | null {
   const release = asked?.release;
   if (!release || release.state === "pending" || release.decidedBy === null)
     return "no approval on record: a person or the fleet's policy approves a version first";
+  if (release.withdrawal !== null) return withdrawalWords(release.withdrawal);
   if (release.state === "denied") return `${release.decidedBy} denied it`;
   const serving = asked?.servingVersion ?? null;
   if (serving !== null && asked !== undefined && asked.version < serving)
     return `version ${serving} serves, which is newer`;
-  return release.state === "retired" ? "a newer version took its place" : null;
+  switch (release.state) {
+    case "approved":
+    case "serving":
+    case "rejected":
+      return null;
+    case "retired":
+      return "a newer version took its place";
+    case "superseded":
+    case "expired":
+    case "withdrawn":
+      return `it is ${release.state}`;
+  }
 }
 
-/** Why there is nothing to copy; null when the copy is in place. The key has the version: it never changes. */
+/** Why there is nothing to copy; null when the copy is in place. */
 async function copy(
-  { s3, bucket }: ArtifactDependencies,
+  store: ArtifactDependencies,
   place: StageRef,
-  asked: AskedVersion | undefined,
+  { release, publication, naming, targetModel, version }: AskedVersion,
 ): Promise<string | null> {
-  if (!asked?.release) return "no approval on record";
-  const { artifactUri } = asked.release;
-  const source = parseS3Uri(artifactUri);
-  try {
-    await s3.send(
-      new CopyObjectCommand({
-        Bucket: bucket,
-        Key: s3Keys.artifact({ ...place, ...asked }),
-        CopySource: [source.bucket, ...source.key.split("/")].map(encodeURIComponent).join("/"),
-      }),
-    );
-    return null;
-  } catch (error) {
-    if (isMissingObject(error)) return `its artifact is gone: ${artifactUri} does not exist`;
-    throw error;
-  }
+  if (!release) return "no approval on record";
+  // It is there and in the containers' memory: overwriting it with itself would only cost a refresh.
+  if (naming === "stable" && publication?.state === "serving") return null;
+  const { artifactUri } = release;
+  const isThere = await copyArtifact(store, place, { targetModel, version, artifactUri });
+  return isThere ? null : `its artifact is gone: ${artifactUri} does not exist`;
 }

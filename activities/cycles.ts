@@ -2,6 +2,7 @@
 import type pg from "pg";
 import { FAILURES } from "../fleet/errors.js";
 import { specHash } from "../fleet/names.js";
+import { mostParallel } from "../fleet/search-size.js";
 import type { FleetSpec } from "../fleet/spec.schema.js";
 import type { Window } from "../fleet/window.js";
 import type { CycleReport } from "../workflows/messages.js";
@@ -10,6 +11,7 @@ import type { CycleRef } from "./ledger/cycles.js";
 import { countCustomers } from "./ledger/customers.js";
 import { parseSpec } from "./ledger/specs.js";
 import { planCustomers, type CyclePlan } from "./plan-customers.js";
+import { assertRoom } from "./tuning-room.js";
 
 export type { CycleRef } from "./ledger/cycles.js";
 
@@ -17,6 +19,8 @@ export interface CycleDependencies {
   readonly ledger: pg.Pool;
   /** The AWS account that this worker's credentials belong to. */
   readonly account: string;
+  /** The account's quota of training jobs at a time, shared by all fleets and workers. */
+  readonly maxTrainingJobs: number;
 }
 
 export interface OpenCycleInput {
@@ -25,6 +29,8 @@ export interface OpenCycleInput {
   readonly window: Window;
   readonly workflowId: string;
   readonly force: boolean;
+  /** One training job in place of each search. */
+  readonly testing?: boolean;
 }
 
 export interface PlanCycleInput extends CycleRef {
@@ -45,22 +51,30 @@ export interface CloseCycleInput extends CycleRef {
   readonly reason?: string;
 }
 
-export const createCycleActivities = ({ ledger, account }: CycleDependencies) => ({
-  /** Records the spec and the cycle. A cycle that exists is opened again: same id, its data exported anew. */
+export const createCycleActivities = ({ ledger, account, maxTrainingJobs }: CycleDependencies) => ({
+  /**
+   * Records the spec and the cycle. A cycle that exists is opened again: same id, its data exported anew. Throws
+   * AccountMismatch, or SpecInvalid for searches that the quota has no room for, before anything is recorded.
+   */
   async openCycle(input: OpenCycleInput): Promise<{ specHash: string }> {
     const spec = parseSpec(input.spec, input.spec.name);
     const [stage] = spec.stages;
     if (stage.account !== account) throw accountMismatch(stage, account);
+    const { testing = false } = input;
+    if (spec.tuning !== undefined)
+      assertRoom(mostParallel(spec.tuning, { testing }), maxTrainingJobs);
     const hash = specHash(spec);
     await ledger.query(
       `with spec as (
          insert into fleet_specs (fleet, spec_hash, spec) values ($1, $2, $3) on conflict do nothing)
-       insert into cycles (fleet, cycle, spec_hash, window_floor, window_ceiling, workflow_id, forced, state)
-       values ($1, $4, $2, $5, $6, $7, $8, 'exporting')
+       insert into cycles (fleet, cycle, spec_hash, window_floor, window_ceiling, workflow_id, forced,
+                           testing, state)
+       values ($1, $4, $2, $5, $6, $7, $8, $9, 'exporting')
        on conflict (fleet, cycle) do update
          set spec_hash = excluded.spec_hash, window_floor = excluded.window_floor,
              window_ceiling = excluded.window_ceiling, workflow_id = excluded.workflow_id,
-             forced = excluded.forced, state = excluded.state, rows = null, reason = null, ended_at = null`,
+             forced = excluded.forced, testing = excluded.testing, state = excluded.state,
+             rows = null, reason = null, ended_at = null`,
       [
         spec.name,
         hash,
@@ -70,6 +84,7 @@ export const createCycleActivities = ({ ledger, account }: CycleDependencies) =>
         input.window.ceiling,
         input.workflowId,
         input.force,
+        testing,
       ],
     );
     return { specHash: hash };

@@ -7,13 +7,13 @@ import { LIMITS } from "../fleet/limits.js";
 import { customerKey } from "../fleet/names.js";
 import { bindWindow } from "../fleet/sql.js";
 import { permanent } from "./application-failure.js";
-import { datasetColumns } from "./export/columns.js";
+import { datasetColumns, refuseUnknownSegments } from "./export/columns.js";
 import { copyQuery } from "./export/copy-query.js";
 import { BufferPool } from "./export/buffer-pool.js";
 import { DatasetWriter } from "./export/dataset-writer.js";
 import { describeQuery, serverVersion } from "./export/describe-query.js";
 import { LedgerBatch } from "./export/ledger-batch.js";
-import { writeColumns, writeManifest } from "./export/manifest.js";
+import { writeColumns, writeComparison, writeManifest } from "./export/manifest.js";
 import { RowSplitter } from "./export/row-splitter.js";
 import { UploadWindow } from "./export/upload-window.js";
 import { inWarehouse, type Warehouse } from "./export/warehouse.js";
@@ -66,6 +66,7 @@ async function exportFrom(
 ): Promise<ExportedDataset> {
   const query = bindWindow(cycle.spec.source.query, cycle.window);
   const columns = datasetColumns(await describeQuery(warehouse, query), cycle.spec.source);
+  refuseUnknownSegments(columns, cycle.spec.gate);
   const sql = copyQuery({ query, columns, serverVersion: await serverVersion(warehouse) });
 
   const written = await streamRows(warehouse, sql, cycle, dependencies);
@@ -76,6 +77,7 @@ async function exportFrom(
 
   const { rowsWithoutCustomer } = written;
   await writeColumns(columns, cycle, dependencies);
+  await writeComparison(cycle.spec.gate, cycle, dependencies);
   await writeManifest(cycle, { ...dependencies, sql, columns, rowsWithoutCustomer });
   // Last: a cycle with rows has been exported completely.
   await dependencies.ledger.query(

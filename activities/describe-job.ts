@@ -18,6 +18,9 @@ export async function describeJob(
   }
 }
 
+/** The reason of a job that has vanished: SageMaker's own fault, so that another round is tried. */
+export const FORGOTTEN = "InternalServerError: SageMaker does not know the job any more";
+
 /** For jobs SageMaker says it with a ValidationException, although its model declares ResourceNotFound. */
 export function isNotFound(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
@@ -28,6 +31,6 @@ export function isNotFound(error: unknown): boolean {
   );
 }
 
-/** TrainingJobStatus values after which nothing happens any more. */
+/** TrainingJobStatus and HyperParameterTuningJobStatus values after which nothing happens any more. */
 export const isEnd = (status: string | undefined): boolean =>
   status === "Completed" || status === "Failed" || status === "Stopped";

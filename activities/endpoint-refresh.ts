@@ -27,24 +27,28 @@ const FIRST_LOOK_SECONDS = 2;
 const LOOK_GROWTH = 1.5;
 
 /**
- * Throws EndpointFailed. Whatever an earlier attempt has begun is gone on with. What the endpoint has used
- * before stays in SageMaker: it costs nothing, and an endpoint whose config is deleted can not be updated.
+ * Returns the name of the config that is in service. Throws EndpointFailed; then what served before serves on.
+ * Whatever an earlier attempt has begun is gone on with. Unless told to `reload`, an endpoint whose config holds the
+ * same is left alone; else every container is replaced, and forgets the models that it had loaded.
  */
 export async function refreshEndpoint(
   options: RefreshOptions,
   parts: EndpointParts,
-): Promise<void> {
+  reload: boolean,
+): Promise<string> {
   const { sagemaker, pollSeconds } = options;
   const { endpointName } = parts;
   const endpointConfigName = parts.config.EndpointConfigName;
+  const accepts = (name: string) =>
+    name === endpointConfigName || (!reload && parts.holdsSame(name));
   let seenSinceUpdate: number | null = null;
   for (let seconds = FIRST_LOOK_SECONDS; ; seconds *= LOOK_GROWTH) {
     const endpoint = await describeEndpoint(sagemaker, endpointName);
     if (seenSinceUpdate !== null) seenSinceUpdate += 1;
-    const step = nextStep(endpoint, { endpointConfigName, seenSinceUpdate });
+    const step = nextStep(endpoint, { accepts, seenSinceUpdate });
     switch (step.kind) {
       case "done":
-        return;
+        return step.live;
       case "create":
         log.info("endpoint is created", { endpointName, endpointConfigName });
         await createParts(sagemaker, parts);

@@ -9,6 +9,7 @@ import { SpecError } from "../fleet/errors.js";
 import {
   endpointConfigName,
   endpointName,
+  holdsSame,
   modelName,
   requestHash,
   s3Keys,
@@ -23,12 +24,16 @@ export interface EndpointPlan {
   readonly region: string;
   readonly bucket: string;
   readonly roleArn: string;
+  /** ISO time of the refresh. */
+  readonly at: string;
 }
 
 export interface EndpointParts {
   readonly endpointName: string;
   readonly model: CreateModelInput & { readonly ModelName: string };
   readonly config: CreateEndpointConfigInput & { readonly EndpointConfigName: string };
+  /** Whether the config of this name has the same content, whenever it was made. */
+  readonly holdsSame: (endpointConfigName: string) => boolean;
   readonly tags: Tag[];
 }
 
@@ -37,8 +42,9 @@ const VARIANT = "AllTraffic";
 const STAGE_TAG = "modelfleet:stage";
 
 /**
- * Model and endpoint config never change once they exist. Their names tell their content, so an endpoint that
- * is on the config of the wanted name is as wanted, at the cost of one Describe.
+ * Model and endpoint config never change once they exist. Their names tell their content, so one Describe tells
+ * whether the endpoint is as wanted; the config's name also tells when, so that a refresh with the same content has
+ * a config to go to.
  */
 export function endpointParts({
   spec,
@@ -46,6 +52,7 @@ export function endpointParts({
   region,
   bucket,
   roleArn,
+  at,
 }: EndpointPlan): EndpointParts {
   const fleet = spec.name;
   const tags = [
@@ -72,11 +79,13 @@ export function endpointParts({
       },
     ],
   };
-  const EndpointConfigName = endpointConfigName({ fleet, stage, hash: requestHash(config) });
+  const key = { fleet, stage, hash: requestHash(config) };
+  const EndpointConfigName = endpointConfigName({ ...key, at });
   return {
     endpointName: endpointName(fleet, stage),
     model: { ModelName, ...model, Tags: tags },
     config: { EndpointConfigName, ...config, Tags: tags },
+    holdsSame: (name) => holdsSame(name, key),
     tags,
   };
 }

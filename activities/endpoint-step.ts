@@ -11,14 +11,15 @@ export type EndpointStep =
   | { readonly kind: "create" }
   | { readonly kind: "update" }
   | { readonly kind: "wait"; readonly status: string }
-  | { readonly kind: "done" }
+  | { readonly kind: "done"; readonly live: string }
   /** The update has failed, and the endpoint serves as before: SageMaker calls that InService. */
   | { readonly kind: "rolled-back"; readonly reason: string }
   /** Only its deletion is accepted now. */
   | { readonly kind: "stuck"; readonly status: string; readonly reason: string };
 
 export interface EndpointWish {
-  readonly endpointConfigName: string;
+  /** Whether an endpoint that is on the config of this name is as wanted. */
+  readonly accepts: (endpointConfigName: string) => boolean;
   /** How often the endpoint was seen since SageMaker accepted our update to that config; null before. */
   readonly seenSinceUpdate: number | null;
 }
@@ -33,7 +34,8 @@ export function nextStep(endpoint: EndpointView | undefined, wish: EndpointWish)
   if (status === "Failed" || status === "UpdateRollbackFailed" || status === "OutOfService")
     return { kind: "stuck", status, reason };
   if (status !== "InService") return { kind: "wait", status };
-  if (endpoint.EndpointConfigName === wish.endpointConfigName) return { kind: "done" };
+  const { EndpointConfigName: live = "" } = endpoint;
+  if (wish.accepts(live)) return { kind: "done", live };
   if (wish.seenSinceUpdate === null) return { kind: "update" };
   // A reason appears with the rollback and vanishes with the next update; at times there is none.
   if (reason === "" && wish.seenSinceUpdate <= STALE_ANSWERS) return { kind: "wait", status };

@@ -1,14 +1,15 @@
 /** Keeps a stage's endpoint as the fleet declares it, and points customers to verified models. */
-import { PutObjectCommand, type S3Client } from "@aws-sdk/client-s3";
+import type { S3Client } from "@aws-sdk/client-s3";
 import type { SageMakerClient } from "@aws-sdk/client-sagemaker";
 import type { SageMakerRuntimeClient } from "@aws-sdk/client-sagemaker-runtime";
 import { log } from "@temporalio/activity";
 import type { Client } from "@temporalio/client";
 import type pg from "pg";
-import { endpointName, s3Keys, targetModel } from "../fleet/names.js";
+import { endpointName } from "../fleet/names.js";
 import type { Publication } from "../workflows/messages.js";
 import { answerRelease, isServing, rejectRequests, servingOutcome } from "./answer-releases.js";
 import type { PublicationBatch } from "./artifacts.js";
+import { collectConfigs } from "./endpoint-configs.js";
 import { endpointParts } from "./endpoint-request.js";
 import { refreshEndpoint } from "./endpoint-refresh.js";
 import { inParallel } from "./in-parallel.js";
@@ -20,6 +21,7 @@ import {
   type StageRef,
 } from "./ledger/publications.js";
 import { withHeartbeat } from "./patience.js";
+import { putPointer } from "./pointers.js";
 import { verifyModel, type Verdict } from "./verification.js";
 
 export interface EndpointDependencies {
@@ -38,6 +40,10 @@ export interface EndpointDependencies {
 export interface EnsureEndpointInput {
   readonly fleet: string;
   readonly stage: string;
+  /** ISO time of this refresh, from the workflow: every attempt gives the endpoint config the same name. */
+  readonly at: string;
+  /** Artifacts were overwritten: the containers have to forget what they loaded, also when nothing else changed. */
+  readonly reload: boolean;
 }
 
 /** Each may keep one worker of the container busy with loading. */
@@ -45,18 +51,33 @@ const VERIFICATIONS_AT_A_TIME = 8;
 
 export const createEndpointActivities = (dependencies: EndpointDependencies) => ({
   /** Creates or updates the endpoint; heartbeats until it is in service on the wanted config. */
-  async ensureEndpoint({ fleet, stage }: EnsureEndpointInput): Promise<{ endpointName: string }> {
-    const spec = await readReleasedSpec(dependencies.ledger, fleet);
-    const parts = endpointParts({ ...dependencies, spec, stage });
-    await withHeartbeat(() => refreshEndpoint(dependencies, parts));
+  async ensureEndpoint({
+    fleet,
+    stage,
+    at,
+    reload,
+  }: EnsureEndpointInput): Promise<{ endpointName: string }> {
+    const { ledger, sagemaker } = dependencies;
+    const spec = await readReleasedSpec(ledger, fleet);
+    const parts = endpointParts({ ...dependencies, spec, stage, at });
+    await withHeartbeat(async () => {
+      const live = await refreshEndpoint(dependencies, parts, reload);
+      if (live === parts.config.EndpointConfigName)
+        await collectConfigs(sagemaker, { fleet, stage }, live);
+    });
     return { endpointName: parts.endpointName };
   },
 
   /**
    * Each model that answers like offline gets the pointer and serves; the others are rejected. Every release
-   * workflow of the batch is signalled `published` with its outcome. Heartbeats.
+   * workflow of the batch is signalled `published` with its outcome. Returns the customers whose version was refused.
+   * Heartbeats.
    */
-  async verifyAndPoint({ fleet, stage, publications }: PublicationBatch): Promise<void> {
+  async verifyAndPoint({
+    fleet,
+    stage,
+    publications,
+  }: PublicationBatch): Promise<{ refused: readonly string[] }> {
     const place = { fleet, stage };
     const asked = await readAskedVersions(dependencies.ledger, place, publications);
     const failures: unknown[] = [];
@@ -78,6 +99,9 @@ export const createEndpointActivities = (dependencies: EndpointDependencies) => 
     );
     log.info("publications settled", { ...place, of: done, failures: failures.length });
     if (failures.length > 0) throw failures[0];
+    const settled = await readAskedVersions(dependencies.ledger, place, publications);
+    const refused = settled.filter((version) => !isServing(version));
+    return { refused: refused.map(({ customerKey }) => customerKey) };
   },
 
   /** For a whole batch whose endpoint cannot serve: records the reason and signals `published`. */
@@ -106,45 +130,31 @@ async function settle(
   const reject = (because: string) =>
     rejectRequests(dependencies, place, [{ ...request, because }]);
   if (!asked?.release || !asked.publication) return reject("its artifact was not copied");
-  if (isServing(asked))
-    return answerRelease(dependencies.temporal, request, servingOutcome(request));
+  if (isServing(asked)) return answerRelease(dependencies.temporal, request, servingOutcome(asked));
   if (asked.publication.state !== "copied")
     return reject(asked.publication.reason ?? "a newer version took its place");
   const verdict = await verifyModel(dependencies.runtime, {
     endpointName: endpointName(place.fleet, place.stage),
-    targetModel: targetModel(asked.customerKey, asked.version),
+    targetModel: asked.targetModel,
     rows: asked.verificationRows,
     predictions: asked.predictions,
   });
   if (verdict.kind === "rejected") return reject(verdict.because);
-  const newer = await serve(dependencies, place, asked, verdict);
-  if (newer !== null) return reject(`version ${newer} serves, which is newer`);
-  await answerRelease(dependencies.temporal, request, servingOutcome(request));
+  const refused = await serve(dependencies, place, asked, verdict);
+  if (refused !== null) return reject(refused);
+  await answerRelease(dependencies.temporal, request, servingOutcome(asked));
 }
 
-/** The number of a newer version that serves already, if there is one. */
+/** Why the version may not serve although it could; null when it does. */
 async function serve(
-  { ledger, s3, bucket }: EndpointDependencies,
+  dependencies: EndpointDependencies,
   place: StageRef,
   asked: AskedVersion,
   { offline, served, latencyMs }: Verdict & { readonly kind: "same" },
-): Promise<number | null> {
-  const { customerKey, version } = asked;
-  const pointer = {
-    targetModel: targetModel(customerKey, version),
-    version,
-    modelPackageArn: asked.release?.modelPackageArn,
-    publishedAt: new Date().toISOString(),
-  };
+): Promise<string | null> {
+  const { customerKey, version, release } = asked;
   const verification = { offline, served, latencyMs };
-  return recordServing(ledger, place, { customerKey, version, verification }, async () => {
-    await s3.send(
-      new PutObjectCommand({
-        Bucket: bucket,
-        Key: s3Keys.pointer({ ...place, customerKey }),
-        Body: JSON.stringify(pointer),
-        ContentType: "application/json",
-      }),
-    );
-  });
+  return recordServing(dependencies.ledger, place, { customerKey, version, verification }, () =>
+    putPointer(dependencies, place, { ...asked, modelPackageArn: release?.modelPackageArn }),
+  );
 }

@@ -2,15 +2,17 @@
 import { HeadObjectCommand, type S3Client } from "@aws-sdk/client-s3";
 import type { DescribeTrainingJobResponse, SageMakerClient } from "@aws-sdk/client-sagemaker";
 import type pg from "pg";
+import { comparisonRequest } from "../fleet/comparison.js";
 import { FAILURES } from "../fleet/errors.js";
 import { classifyFailure, failureSentence, failureTypes } from "../fleet/failure.js";
-import { decideGate, type GateDecision } from "../fleet/gate.js";
+import { decideGate, type GateDecision, improvementOver } from "../fleet/gate.js";
+import type { GatePolicy } from "../fleet/gate.schema.js";
 import { readEvaluation, type Evaluation } from "../fleet/metrics.js";
 import type { FleetSpec } from "../fleet/spec.schema.js";
 import { permanent, retryable } from "./application-failure.js";
 import { describeJob } from "./describe-job.js";
 import { unknownCycle, type CycleRef } from "./ledger/cycles.js";
-import { recordEvaluation } from "./ledger/evaluations.js";
+import { type Improvement, recordEvaluation } from "./ledger/evaluations.js";
 import { recordEnded } from "./ledger/jobs.js";
 import { readSpec } from "./ledger/specs.js";
 import { isMissingObject, parseS3Uri } from "./s3-uri.js";
@@ -26,7 +28,8 @@ export interface EvaluateModelInput extends CycleRef {
   readonly trainingJobName: string;
 }
 
-export type EvaluatedModel = GateDecision;
+/** Without the single reasons: the ledger has them, and every workflow history would carry them. */
+export type EvaluatedModel = Pick<GateDecision, "decision" | "because">;
 
 /** Ways to save a model that are known to work; a fleet's thousand jobs share one script. */
 const SAVING_SCRIPTS = 100;
@@ -56,10 +59,10 @@ export const createEvaluationActivities = ({ ledger, sagemaker, s3 }: Evaluation
     /** Throws what the job failed with, if it did, and MetricsError's type when a figure is missing. */
     async evaluateModel(input: EvaluateModelInput): Promise<EvaluatedModel> {
       const { fleet, trainingJobName } = input;
-      const { specHash, championVersion } = await readContender(ledger, input);
+      const { specHash, championVersion, testing } = await readContender(ledger, input);
       const spec = await readSpec(ledger, { fleet, specHash });
       const job = completed(await describeJob(sagemaker, trainingJobName), trainingJobName);
-      const evaluation = readEvaluation(job.FinalMetricDataList ?? []);
+      const evaluation = readEvaluation(job.FinalMetricDataList ?? [], spec.tuning?.objective);
       assertComplete(evaluation, championVersion);
       const artifactUri = job.ModelArtifacts?.S3ModelArtifacts;
       if (artifactUri === undefined) throw noArtifact(trainingJobName);
@@ -72,21 +75,34 @@ export const createEvaluationActivities = ({ ledger, sagemaker, s3 }: Evaluation
         ...input,
         ...decided,
         evaluation,
+        improvement: improvementOf(evaluation, spec.gate),
+        segments: spec.gate.segments.map(({ column }, index) => ({
+          column,
+          drop: evaluation.segmentDrops[index] ?? null,
+        })),
         championVersion,
         artifactUri,
+        testing,
       });
-      return decided;
+      return { decision: decided.decision, because: decided.because };
     },
   };
 };
 export type EvaluationActivities = ReturnType<typeof createEvaluationActivities>;
 
+interface Circumstances {
+  readonly specHash: string;
+  /** The cycle only tries the whole path, with as few jobs as it can. */
+  readonly testing: boolean;
+  readonly championVersion: number | null;
+}
+
 async function readContender(
   ledger: pg.Pool,
   { fleet, cycle, customerKey }: EvaluateModelInput,
-): Promise<{ specHash: string; championVersion: number | null }> {
-  const { rows } = await ledger.query<{ specHash: string; championVersion: number | null }>(
-    `select y.spec_hash as "specHash", c.champion_version as "championVersion"
+): Promise<Circumstances> {
+  const { rows } = await ledger.query<Circumstances>(
+    `select y.spec_hash as "specHash", y.testing, c.champion_version as "championVersion"
        from customers c join cycles y using (fleet, cycle)
       where c.fleet = $1 and c.cycle = $2 and c.customer_key = $3`,
     [fleet, cycle, customerKey],
@@ -130,6 +146,20 @@ function assertComplete(evaluation: Evaluation, championVersion: number | null):
         "the training script printed no verification:1, so the served model could not be verified",
       hint: 'print the predictions of the first rows of the test channel as "verification:1=<number>;" and so on',
     });
+}
+
+function improvementOf(evaluation: Evaluation, gate: GatePolicy): Improvement | null {
+  const estimate = improvementOver(evaluation, gate.metric);
+  if (estimate === null) return null;
+  const { metric, confidence } = comparisonRequest(gate);
+  const { low, high } = evaluation.improvement ?? { low: null, high: null };
+  return {
+    metric,
+    confidence,
+    estimate: Number.isFinite(estimate) ? estimate : null,
+    low,
+    high,
+  };
 }
 
 const noArtifact = (uri: string) =>

@@ -1,4 +1,4 @@
-/** Watches SageMaker's training jobs for everybody who waits for one, and signals the owners. */
+/** Watches SageMaker's training and tuning jobs for everybody who waits for one, and signals the owners. */
 import { setTimeout as delay } from "node:timers/promises";
 import type { SageMakerClient } from "@aws-sdk/client-sagemaker";
 import { cancellationSignal, heartbeat, log } from "@temporalio/activity";
@@ -7,8 +7,10 @@ import type pg from "pg";
 import { FAILURES } from "../fleet/errors.js";
 import { jobEnded, type JobEnded, type WatchJobsInput } from "../workflows/messages.js";
 import { describeJob } from "./describe-job.js";
+import { describeTuningJob } from "./describe-tuning-job.js";
 import { inParallel } from "./in-parallel.js";
-import { dismissJob } from "./ledger/jobs.js";
+import { dismissJob, type JobKind } from "./ledger/jobs.js";
+import { markTrialsRead, unreadSearches } from "./ledger/tuning-results.js";
 import {
   awaitedJobs,
   leaveWatch,
@@ -16,8 +18,9 @@ import {
   showWatcher,
   type AwaitedJob,
 } from "./ledger/watched-jobs.js";
-import { listEndedJobs, type ListedUntil } from "./list-ended-jobs.js";
+import { listEndedJobs, type EndedJob, type ListedUntil } from "./list-ended-jobs.js";
 import { translateError } from "./translate-error.js";
+import { lookAtTuningJob, readTrials } from "./tuning-results.js";
 
 export interface JobWatcherDependencies {
   readonly ledger: pg.Pool;
@@ -30,6 +33,8 @@ export interface JobWatcherDependencies {
 /** Rounds without an awaited job after which the watcher leaves; the next job wakes it again. */
 const IDLE_ROUNDS = 20;
 const SIGNALS_AT_A_TIME = 16;
+/** Ended searches whose training jobs are read in one round, for the history: signals go first. */
+const SEARCHES_READ_A_ROUND = 5;
 /** Then the activity ends, and its workflow starts it anew: a worker that stays too long is never replaced. */
 const SHIFT_SECONDS = 60 * 60;
 /** An admission this old belongs to an activity that died between the ledger and SageMaker. Seconds. */
@@ -37,8 +42,8 @@ const DEAD_ADMISSION = 10 * 60;
 
 export const createJobWatcherActivities = (dependencies: JobWatcherDependencies) => ({
   /**
-   * Runs long and heartbeats every few seconds. Signals carry the status only; whoever needs the reason of a
-   * failure calls findEndedJob. Returns idle when no job has been awaited for a while: the workflow then
+   * Runs long and heartbeats every few seconds. Signals of training jobs carry the status only; whoever needs the
+   * reason of a failure calls findEndedJob. Those of tuning jobs carry the best training job too. Returns idle when no job has been awaited for a while: the workflow then
    * completes, and startTrainingJob wakes it again; and not idle after an hour.
    */
   async watchJobs(place: WatchJobsInput): Promise<{ idle: boolean }> {
@@ -46,15 +51,15 @@ export const createJobWatcherActivities = (dependencies: JobWatcherDependencies)
     const pulse = setInterval(() => heartbeat(), 2000);
     const endOfShift = Date.now() + SHIFT_SECONDS * 1000;
     try {
-      let listed: ListedUntil | undefined;
+      let listed: Listed = {};
       for (let idle = 0; idle < IDLE_ROUNDS || !(await leaveWatch(dependencies.ledger, place));) {
         signal.throwIfAborted();
         if (Date.now() > endOfShift) return { idle: false };
         await showWatcher(dependencies.ledger, place);
         const awaited = await awaitedJobs(dependencies.ledger, place);
         idle = awaited.length === 0 ? idle + 1 : 0;
-        // Nobody waits: nothing that ends meanwhile concerns anybody, so the next list starts afresh.
-        listed = awaited.length === 0 ? undefined : await round(dependencies, awaited, listed);
+        listed = await round(dependencies, awaited, listed);
+        await readSearches(dependencies, place);
         await delay(dependencies.watchSeconds * 1000, undefined, { signal });
       }
       return { idle: true };
@@ -65,45 +70,95 @@ export const createJobWatcherActivities = (dependencies: JobWatcherDependencies)
 });
 export type JobWatcherActivities = ReturnType<typeof createJobWatcherActivities>;
 
-/** A round that is throttled is made up for by the next: the watermark moves only with what was read. */
+/** By kind: nothing of a kind that nobody waits for, so that its next list starts afresh. */
+type Listed = Partial<Readonly<Record<JobKind, ListedUntil>>>;
+
 async function round(
   dependencies: JobWatcherDependencies,
   awaited: readonly AwaitedJob[],
-  listed: ListedUntil | undefined,
-): Promise<ListedUntil | undefined> {
+  listed: Listed,
+): Promise<Listed> {
+  const next: Partial<Record<JobKind, ListedUntil>> = {};
+  for (const kind of ["training", "tuning"] as const) {
+    const jobs = awaited.filter((job) => job.kind === kind);
+    if (jobs.length === 0) continue;
+    const until = await unlessThrottled(() => tellEnded(dependencies, kind, jobs, listed[kind]));
+    // A round that was throttled is made up for by the next: the watermark moves only with what was read.
+    const reached = until ?? listed[kind];
+    if (reached !== undefined) next[kind] = reached;
+  }
+  await unlessThrottled(() => reclaim(dependencies, awaited));
+  return next;
+}
+
+/** Undefined when the call was throttled. */
+async function unlessThrottled<T>(work: () => Promise<T>): Promise<T | undefined> {
   try {
-    const { ended, until } = await listEndedJobs(dependencies.sagemaker, awaited, listed);
-    await notify(dependencies, ended);
-    await reclaim(dependencies, awaited);
-    return until;
+    return await work();
   } catch (error) {
     const failure = translateError(error);
     const type = failure instanceof Error && "type" in failure ? failure.type : undefined;
     if (type !== FAILURES.throttled) throw failure;
     log.info("job watcher throttled");
-    return listed;
+    return undefined;
   }
+}
+
+/** Returns up to when the list has been read and everybody in it told. */
+async function tellEnded(
+  dependencies: JobWatcherDependencies,
+  kind: JobKind,
+  jobs: readonly AwaitedJob[],
+  listed: ListedUntil | undefined,
+): Promise<ListedUntil | undefined> {
+  const { ended, until } = await listEndedJobs(dependencies.sagemaker, kind, jobs, listed);
+  let told = 0;
+  for (let first = 0; first < ended.length; first += SIGNALS_AT_A_TIME)
+    told += await notify(dependencies, ended.slice(first, first + SIGNALS_AT_A_TIME));
+  if (told > 0) log.info("jobs ended", { kind, jobs: told });
+  return told === ended.length ? until : listed;
 }
 
 /** Signals first, then marks: who is told twice does not mind, who is never told waits for the guard. */
 async function notify(
-  { ledger, temporal }: JobWatcherDependencies,
-  ended: readonly { readonly job: AwaitedJob; readonly end: JobEnded }[],
-): Promise<void> {
-  if (ended.length === 0) return;
-  await inParallel(SIGNALS_AT_A_TIME, ended, async ({ job, end }) => {
+  dependencies: JobWatcherDependencies,
+  ended: readonly EndedJob[],
+): Promise<number> {
+  const { ledger, temporal } = dependencies;
+  const told: JobEnded[] = [];
+  const tell = async ({ job, end: listed }: EndedJob): Promise<void> => {
+    // Null: what the list shows as ended, Describe does not yet.
+    const end = job.kind === "tuning" ? await lookAtTuningJob(dependencies, job.jobName) : listed;
+    if (end === null) return;
     try {
       await temporal.workflow.getHandle(job.workflowId).signal(jobEnded, end);
     } catch (error) {
       // It was cancelled or terminated, and nobody waits for its job any more.
       if (!(error instanceof WorkflowNotFoundError)) throw error;
     }
-  });
-  await recordNotified(
-    ledger,
-    ended.map(({ end }) => end),
-  );
-  log.info("training jobs ended", { jobs: ended.length });
+    told.push(end);
+  };
+  try {
+    await inParallel(SIGNALS_AT_A_TIME, ended, tell);
+  } finally {
+    await recordNotified(ledger, told);
+  }
+  return told.length;
+}
+
+/** What the history shows of ended searches. It may wait, and it holds nobody up. */
+async function readSearches(
+  dependencies: JobWatcherDependencies,
+  place: WatchJobsInput,
+): Promise<void> {
+  const { ledger } = dependencies;
+  for (const name of await unreadSearches(ledger, { ...place, limit: SEARCHES_READ_A_ROUND }))
+    try {
+      await unlessThrottled(() => readTrials(dependencies, name));
+    } catch (error) {
+      log.warn("training jobs of a search not read", { tuningJobName: name, error: String(error) });
+      await markTrialsRead(ledger, name);
+    }
 }
 
 /** Gives back places that dead admissions hold; one whose job was created after all is only looked at again. */
@@ -115,7 +170,8 @@ async function reclaim(
     (job) => job.admittedSeconds !== null && job.admittedSeconds > DEAD_ADMISSION,
   );
   if (dead === undefined) return;
-  if ((await describeJob(sagemaker, dead.jobName)) === null) await dismissJob(ledger, dead.jobName);
+  const describe = dead.kind === "tuning" ? describeTuningJob : describeJob;
+  if ((await describe(sagemaker, dead.jobName)) === null) await dismissJob(ledger, dead.jobName);
   else
     await ledger.query(
       "update jobs set state = 'created', created_at = admitted_at where job_name = $1",

@@ -3,7 +3,9 @@ import type { CreateModelPackageInput } from "@aws-sdk/client-sagemaker";
 import { sha256Hex } from "../fleet/canonical-json.js";
 import { modelPackageGroupName } from "../fleet/names.js";
 import type { FleetSpec } from "../fleet/spec.schema.js";
+import type { Decision } from "../workflows/messages.js";
 import { inferenceContainer } from "./inference-container.js";
+import type { Improvement, SegmentChange } from "./ledger/evaluations.js";
 
 export interface Challenger {
   readonly spec: FleetSpec;
@@ -17,10 +19,22 @@ export interface Challenger {
   readonly artifactUri: string;
   readonly decision: "approve" | "ask";
   readonly because: string;
+  /** `because`, reason by reason. */
+  readonly reasons: readonly string[];
   readonly metrics: Figures;
   readonly championMetrics: Figures | null;
   readonly baselineMetrics: Figures;
   readonly championVersion: number | null;
+  /** Null without champion. */
+  readonly improvement: Improvement | null;
+  readonly segments: readonly SegmentChange[];
+  readonly rows: { readonly train: number; readonly validation: number; readonly test: number };
+  /** What was optimised on the validation rows, and what came of it. */
+  readonly objective: { readonly metric: string; readonly value: number } | null;
+  /** The cycle only tries the whole path. */
+  readonly testing: boolean;
+  /** Where `modelQuality` was put: S3 URI. */
+  readonly modelQualityUri: string;
   readonly region: string;
   readonly bucket: string;
 }
@@ -40,6 +54,9 @@ export function modelPackageRequest(o: Challenger): CreateModelPackageInput {
       Containers: [{ ...inferenceContainer(spec, o), ModelDataUrl: o.artifactUri }],
       SupportedContentTypes: ["text/csv"],
       SupportedResponseMIMETypes: ["text/csv"],
+    },
+    ModelMetrics: {
+      ModelQuality: { Statistics: { ContentType: "application/json", S3Uri: o.modelQualityUri } },
     },
     CustomerMetadataProperties: metadata(o),
     // The one idempotent create that SageMaker has: the same job always makes the same version.
@@ -66,6 +83,11 @@ function metadata(o: Challenger): Record<string, string> {
     ...figures("", o.metrics),
     ...figures("champion-", o.championMetrics ?? {}),
     ...figures("baseline-", o.baselineMetrics),
+    ...comparison(o),
+    "train-rows": String(o.rows.train),
+    "validation-rows": String(o.rows.validation),
+    "test-rows": String(o.rows.test),
+    testing: o.testing ? "true" : null,
   };
   return Object.fromEntries(
     Object.entries(properties).flatMap(([key, value]) =>
@@ -73,6 +95,28 @@ function metadata(o: Challenger): Record<string, string> {
     ),
   );
 }
+
+/** All in all at most 38 properties, of which AWS takes 50. */
+function comparison({ improvement, segments, objective }: Challenger) {
+  const properties: Record<string, string | null> = {
+    "objective-metric": objective?.metric ?? null,
+    "objective-value": textOf(objective?.value),
+    "improvement-metric": improvement?.metric ?? null,
+    improvement: textOf(improvement?.estimate),
+    "improvement-low": textOf(improvement?.low),
+    "improvement-high": textOf(improvement?.high),
+    "improvement-confidence": textOf(improvement?.confidence),
+  };
+  for (const [index, { column, drop }] of segments.entries()) {
+    properties[`segment-${index + 1}-column`] = column;
+    properties[`segment-${index + 1}-drop`] = textOf(drop);
+  }
+  return properties;
+}
+
+/** As the training script prints it: nine digits, without what only binary fractions have. */
+const textOf = (figure: number | null | undefined): string | null =>
+  figure === null || figure === undefined ? null : String(Number(figure.toPrecision(9)));
 
 const figures = (prefix: string, of: Figures): Record<string, string> =>
   Object.fromEntries(
@@ -91,3 +135,7 @@ export const line = (text: string, length: number): string =>
     .replace(/[\p{Cc}\u2028\u2029]+/gu, " ")
     .slice(0, length)
     .replace(/[\uD800-\uDBFF]$/, "");
+
+/** Who decided, and why: what the registry shows beside the status. */
+export const approvalDescription = ({ by, note }: Pick<Decision, "by" | "note">): string =>
+  line(note === undefined ? by : `${by}: ${note}`, 1024);

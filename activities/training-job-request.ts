@@ -3,7 +3,9 @@ import {
   TrainingInstanceType,
   type Channel as InputChannel,
   type CreateTrainingJobRequest,
+  type Tag,
 } from "@aws-sdk/client-sagemaker";
+import { comparisonRequest } from "../fleet/comparison.js";
 import { SpecError } from "../fleet/errors.js";
 import { containerImage } from "../fleet/images.js";
 import { METRIC_DEFINITIONS } from "../fleet/metrics.js";
@@ -30,19 +32,26 @@ export function trainingJobRequest(plan: TrainingJobPlan): CreateTrainingJobRequ
 } {
   const { spec, cycle, customerKey, round } = plan;
   const work = requestWithoutName(plan);
-  const hash = requestHash({ ...work, dataHash: plan.dataHash });
+  const hash = hashOfWork(work, plan);
   const fleet = spec.name;
   return {
     TrainingJobName: trainingJobName({ fleet, customerKey, cycle, round, requestHash: hash }),
     ...work,
-    Tags: [
-      { Key: TAGS.fleet, Value: fleet },
-      { Key: TAGS.customerKey, Value: customerKey },
-      { Key: TAGS.cycle, Value: cycle },
-      { Key: TAGS.requestHash, Value: hash },
-    ],
+    Tags: tagsOf(plan, hash),
   };
 }
+
+/** With what the job reads from its channels: other rows, or another comparison, make another job. */
+export const hashOfWork = (work: object, { dataHash, spec }: TrainingJobPlan): string =>
+  requestHash({ ...work, dataHash, comparison: comparisonRequest(spec.gate) });
+
+/** What a job belongs to, and the hash by which an attempt knows its own. */
+export const tagsOf = ({ spec, cycle, customerKey }: TrainingJobPlan, hash: string): Tag[] => [
+  { Key: TAGS.fleet, Value: spec.name },
+  { Key: TAGS.customerKey, Value: customerKey },
+  { Key: TAGS.cycle, Value: cycle },
+  { Key: TAGS.requestHash, Value: hash },
+];
 
 export const TAGS = {
   fleet: "modelfleet:fleet",
@@ -52,24 +61,35 @@ export const TAGS = {
 } as const;
 
 /** The request's own hash, as its tag tells it. */
-export const hashOf = (request: Pick<CreateTrainingJobRequest, "Tags">): string | undefined =>
+export const hashOf = (request: { readonly Tags?: Tag[] | undefined }): string | undefined =>
   request.Tags?.find((tag) => tag.Key === TAGS.requestHash)?.Value;
 
-function requestWithoutName(
+const requestWithoutName = (
   plan: TrainingJobPlan,
-): Omit<CreateTrainingJobRequest, "TrainingJobName"> {
+): Omit<CreateTrainingJobRequest, "TrainingJobName"> => ({
+  ...trainingDefinition(plan),
+  HyperParameters: fixedHyperparameters(plan),
+});
+
+/** The script, and what the fleet file fixes: the same names in every job, or warm start finds no parent. */
+export const fixedHyperparameters = ({
+  spec,
+  bucket,
+}: TrainingJobPlan): Record<string, string> => ({
+  ...spec.training.hyperparameters,
+  sagemaker_program: spec.training.entryPoint,
+  sagemaker_submit_directory: uri(bucket, s3Keys.code(spec.name, spec.training.sourceHash)),
+});
+
+/** What a training job and the training jobs of a search have in common. */
+export function trainingDefinition(plan: TrainingJobPlan) {
   const { spec, cycle, region, bucket, roleArn } = plan;
   const { training } = spec;
   return {
     AlgorithmSpecification: {
       TrainingImage: containerImage(training.image, region),
-      TrainingInputMode: "File",
+      TrainingInputMode: "File" as const,
       MetricDefinitions: METRIC_DEFINITIONS.map((definition) => ({ ...definition })),
-    },
-    HyperParameters: {
-      ...training.hyperparameters,
-      sagemaker_program: training.entryPoint,
-      sagemaker_submit_directory: uri(bucket, s3Keys.code(spec.name, training.sourceHash)),
     },
     InputDataConfig: inputChannels(plan),
     OutputDataConfig: { S3OutputPath: uri(bucket, s3Keys.output(spec.name, cycle)) },

@@ -42,6 +42,8 @@ const CREDENTIALS = new Set([
   "MissingAuthenticationTokenException",
   "CredentialsProviderError",
 ]);
+/** Of STS and its users, of S3, and of a clock that goes wrong. */
+const EXPIRED = new Set(["ExpiredTokenException", "ExpiredToken", "RequestExpired"]);
 const DENIED = new Set(["AccessDeniedException", "AccessDenied", "Forbidden", "403"]);
 
 function fromAws(error: Error): ApplicationFailure | undefined {
@@ -69,6 +71,13 @@ function fromAws(error: Error): ApplicationFailure | undefined {
     return permanent(FAILURES.accessDenied, {
       message: `AWS does not accept the worker's credentials: ${message}`,
       hint: "correct AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of the worker, then restart it",
+      cause: error,
+    });
+  // A role's credentials are renewed by the SDK, others by whoever restarts the worker: the work waits for them.
+  if (EXPIRED.has(name))
+    return retryable(FAILURES.accessDenied, {
+      message: `the worker's AWS credentials have expired: ${message}`,
+      hint: "give the worker new ones and restart it; the activity goes on by itself",
       cause: error,
     });
   if (DENIED.has(name))

@@ -1,17 +1,16 @@
 /** Decides what each column of a fleet's query is to a model, and refuses what no model can use. */
 import { distance } from "fastest-levenshtein";
 import { FAILURES } from "../../fleet/errors.js";
+import type { GatePolicy } from "../../fleet/gate.schema.js";
+import {
+  columnKind,
+  featuresOf,
+  numberSelection,
+  type QueryColumn,
+  usableSelection,
+} from "../../fleet/query-columns.js";
 import type { FleetSpec } from "../../fleet/spec.schema.js";
 import { permanent } from "../application-failure.js";
-
-/** A column as the warehouse describes it. */
-export interface QueryColumn {
-  readonly name: string;
-  /** `format_type`'s words, such as `integer` or `timestamp with time zone`. */
-  readonly type: string;
-  /** pg_type.typcategory of the type, or of the type under a domain. */
-  readonly category: string;
-}
 
 export interface FeatureColumn {
   readonly name: string;
@@ -39,13 +38,12 @@ export function datasetColumns(
     source.split.column === undefined
       ? undefined
       : find(columns, source.split.column, "source.split.column");
-  if (kindOf(target) !== "number" || target.category === "B")
+  if (columnKind(target) !== "number")
     throw permanent(FAILURES.queryInvalid, {
       message: `source.target "${target.name}" is ${target.type}, a number is needed`,
-      hint: `cast it in source.query: ${quoted(target.name)}::double precision`,
+      hint: `cast it in source.query: ${numberSelection(target.name)}`,
     });
-  const used = new Set([customer.name, target.name, time?.name]);
-  const features = columns.filter((column) => !used.has(column.name));
+  const features = featuresOf(columns, source);
   if (features.length === 0)
     throw permanent(FAILURES.queryInvalid, {
       message: `source.query has no feature: only ${columns.map((column) => column.name).join(", ")}`,
@@ -56,46 +54,53 @@ export function datasetColumns(
     target: target.name,
     ...(time === undefined ? {} : { time: time.name }),
     features: features.map(feature),
-    booleans: new Set(features.filter(({ category }) => category === "B").map(({ name }) => name)),
+    booleans: new Set(
+      features.filter((column) => columnKind(column) === "boolean").map(({ name }) => name),
+    ),
   };
 }
 
-/** An SQL identifier, quoted whatever it holds. */
-export const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;
-
-function feature(column: QueryColumn): FeatureColumn {
-  const type = kindOf(column);
-  if (type !== undefined) return { name: column.name, type };
-  const cast = /^(timestamp|date|time|interval)/.test(column.type)
-    ? `extract(epoch from ${quoted(column.name)})`
-    : `${quoted(column.name)}::text`;
-  throw permanent(FAILURES.queryInvalid, {
-    message: `column "${column.name}" is ${column.type}, which no model can use as it is`,
-    hint: `leave it out of source.query, or select it as ${cast} as ${quoted(column.name)}`,
-  });
+/** The gate can only look at rows by what the training script sees of them. */
+export function refuseUnknownSegments(
+  { features }: DatasetColumns,
+  { segments }: GatePolicy,
+): void {
+  const names = features.map(({ name }) => name);
+  for (const { column } of segments) {
+    if (names.includes(column)) continue;
+    throw permanent(FAILURES.queryInvalid, {
+      message: `gate.segments names "${column}", which is no feature of source.query (it has ${names.join(", ")})`,
+      hint: `did you mean "${nearest(column, names)}"? Customer, target and split.column are no features`,
+    });
+  }
 }
 
-/** Categories: https://www.postgresql.org/docs/current/catalog-pg-type.html#CATALOG-TYPCATEGORY-TABLE */
-function kindOf({ category, type }: QueryColumn): FeatureColumn["type"] | undefined {
-  // money prints with a currency sign, and object ids (regclass, oid …) are no quantities.
-  if (category === "N") return /^(money|oid|reg[a-z]+)$/.test(type) ? undefined : "number";
-  if (category === "B") return "number";
-  return category === "S" || category === "E" ? "category" : undefined;
+function feature(column: QueryColumn): FeatureColumn {
+  const kind = columnKind(column);
+  if (kind !== undefined)
+    return { name: column.name, type: kind === "category" ? "category" : "number" };
+  throw permanent(FAILURES.queryInvalid, {
+    message: `column "${column.name}" is ${column.type}, which no model can use as it is`,
+    hint: `leave it out of source.query, or select it as ${usableSelection(column)}`,
+  });
 }
 
 function find(columns: readonly QueryColumn[], name: string, field: string): QueryColumn {
   const found = columns.find((column) => column.name === name);
   if (found !== undefined) return found;
   const names = columns.map((column) => column.name);
-  const nearest = [...names].sort((a, b) => distance(name, a) - distance(name, b))[0];
   throw permanent(FAILURES.queryInvalid, {
     message: `source.query has no column "${name}", which ${field} names (it has ${names.join(", ")})`,
     hint:
-      nearest === undefined
+      columns.length === 0
         ? "select at least the customer, the target and one feature"
-        : `did you mean "${nearest}"?`,
+        : `did you mean "${nearest(name, names)}"?`,
   });
 }
+
+/** Of names that are not empty. */
+const nearest = (name: string, names: readonly string[]): string =>
+  [...names].sort((a, b) => distance(name, a) - distance(name, b))[0] ?? name;
 
 function refuseDuplicates(columns: readonly QueryColumn[]): void {
   const seen = new Set<string>();

@@ -1,5 +1,6 @@
 /** Wraps a fleet's query into the one SELECT that is exported, ordered so that it can be split as it streams. */
-import { quoted, type DatasetColumns } from "./columns.js";
+import { quoted } from "../../fleet/query-columns.js";
+import type { DatasetColumns } from "./columns.js";
 
 /** Any constant will do, but another one would deal every row to another split. */
 const SEED = 7230;

@@ -1,5 +1,5 @@
 /** Asks the warehouse for a query's columns without running it. */
-import type { QueryColumn } from "./columns.js";
+import type { QueryColumn } from "../../fleet/query-columns.js";
 import type { Warehouse } from "./warehouse.js";
 
 /** On one line with the query's first, so that Postgres' positions are lines of the fleet's query. */

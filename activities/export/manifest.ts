@@ -3,6 +3,8 @@ import { Readable } from "node:stream";
 import { PutObjectCommand, type S3Client } from "@aws-sdk/client-s3";
 import { Upload } from "@aws-sdk/lib-storage";
 import type pg from "pg";
+import { comparisonRequest } from "../../fleet/comparison.js";
+import type { GatePolicy } from "../../fleet/gate.schema.js";
 import { CHANNELS, s3Keys } from "../../fleet/names.js";
 import type { Cycle, CycleRef } from "../ledger/cycles.js";
 import type { DatasetColumns } from "./columns.js";
@@ -14,16 +16,30 @@ export interface ManifestDestination {
 }
 
 /** The schema channel: the target's name, and the features in the order of the CSV. */
-export async function writeColumns(
-  columns: DatasetColumns,
+export const writeColumns = (
+  { target, features }: DatasetColumns,
   { fleet, cycle }: CycleRef,
+  destination: ManifestDestination,
+): Promise<void> =>
+  putJson(destination, s3Keys.columns(fleet, cycle), { target, columns: features });
+
+/** The schema channel, too: what the script compares with the champion. */
+export const writeComparison = (
+  gate: GatePolicy,
+  { fleet, cycle }: CycleRef,
+  destination: ManifestDestination,
+): Promise<void> => putJson(destination, s3Keys.comparison(fleet, cycle), comparisonRequest(gate));
+
+async function putJson(
   { s3, bucket }: ManifestDestination,
+  key: string,
+  content: object,
 ): Promise<void> {
   await s3.send(
     new PutObjectCommand({
       Bucket: bucket,
-      Key: s3Keys.columns(fleet, cycle),
-      Body: JSON.stringify({ target: columns.target, columns: columns.features }),
+      Key: key,
+      Body: JSON.stringify(content),
       ContentType: "application/json",
     }),
   );

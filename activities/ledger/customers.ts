@@ -10,7 +10,8 @@ export async function countCustomers(
 ): Promise<Omit<CycleReport, "fleet" | "cycle">> {
   const { rows } = await ledger.query<Omit<CycleReport, "fleet" | "cycle">>(
     `select count(*)::int as customers,
-            count(*) filter (where state in ('pending', 'approved', 'serving', 'denied', 'rejected'))::int
+            count(*) filter (where state in ('pending', 'approved', 'serving', 'denied', 'rejected', 'withdrawn',
+              'superseded', 'expired'))::int
               as registered,
             count(*) filter (where state = 'champion-kept')::int as "championKept",
             count(*) filter (where state = 'skipped')::int as skipped,

@@ -16,6 +16,8 @@ export interface Cycle extends CycleRef {
   readonly specHash: string;
   readonly window: Window;
   readonly workflowId: string;
+  /** One training job in place of each search. */
+  readonly testing: boolean;
   /** Rows that the finished export wrote; null before. */
   readonly rows: number | null;
 }
@@ -26,9 +28,10 @@ export async function readCycle(ledger: pg.Pool, { fleet, cycle }: CycleRef): Pr
     window_floor: Date;
     window_ceiling: Date;
     workflow_id: string;
+    testing: boolean;
     rows: string | null;
   }>(
-    `select spec_hash, window_floor, window_ceiling, workflow_id, rows
+    `select spec_hash, window_floor, window_ceiling, workflow_id, testing, rows
        from cycles where fleet = $1 and cycle = $2`,
     [fleet, cycle],
   );
@@ -41,6 +44,7 @@ export async function readCycle(ledger: pg.Pool, { fleet, cycle }: CycleRef): Pr
     specHash: row.spec_hash,
     window: { floor: row.window_floor.toISOString(), ceiling: row.window_ceiling.toISOString() },
     workflowId: row.workflow_id,
+    testing: row.testing,
     rows: row.rows === null ? null : Number(row.rows),
   };
 }

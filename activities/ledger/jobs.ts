@@ -1,6 +1,6 @@
 /** The ledger's jobs: admitted to the account's quota, created, awaited, ended. */
-import type { CreateTrainingJobRequest } from "@aws-sdk/client-sagemaker";
 import type pg from "pg";
+import { LIMITS } from "../../fleet/limits.js";
 import type { JobEnded } from "../../workflows/messages.js";
 import type { CycleRef } from "./cycles.js";
 
@@ -9,12 +9,17 @@ export interface JobsPlace {
   readonly region: string;
 }
 
-export interface NewJob extends JobsPlace, CycleRef {
+export type JobKind = "training" | "tuning";
+
+export interface NewJob<Request extends object = object> extends JobsPlace, CycleRef {
+  readonly kind: JobKind;
   readonly jobName: string;
   readonly customerKey: string;
   readonly round: number;
   readonly requestHash: string;
-  readonly request: CreateTrainingJobRequest;
+  /** Training jobs at a time: its places in the account's quota. */
+  readonly slots: number;
+  readonly request: Request;
   /** Who is told when the job ends. */
   readonly workflowId: string;
 }
@@ -29,7 +34,8 @@ export async function admitJob(ledger: pg.Pool, job: NewJob, quota: number): Pro
     job_name: job.jobName,
     account: job.account,
     region: job.region,
-    kind: "training",
+    kind: job.kind,
+    slots: job.slots,
     fleet: job.fleet,
     cycle: job.cycle,
     customer_key: job.customerKey,
@@ -41,8 +47,8 @@ export async function admitJob(ledger: pg.Pool, job: NewJob, quota: number): Pro
     admitted_at: now,
   };
   const { rows } = await ledger.query<{ admission: Admission }>(
-    "select admit_job(jsonb_populate_record(null::jobs, $1), $2) as admission",
-    [JSON.stringify(row), quota],
+    "select admit_job(jsonb_populate_record(null::jobs, $1), $2, $3) as admission",
+    [JSON.stringify(row), quota, LIMITS.tuningJobsAtATime],
   );
   return rows[0]?.admission ?? "full";
 }
@@ -107,15 +113,17 @@ export interface OpenJob {
   readonly state: "admitted" | "created";
 }
 
-/** A customer's jobs of one cycle that are not known to have ended. */
+/** A customer's jobs of one kind in one cycle that are not known to have ended. */
 export async function openJobs(
   ledger: pg.Pool,
+  kind: JobKind,
   { fleet, cycle, customerKey }: CycleRef & { readonly customerKey: string },
 ): Promise<OpenJob[]> {
   const { rows } = await ledger.query<OpenJob>(
     `select job_name as "jobName", state from jobs
-      where fleet = $1 and cycle = $2 and customer_key = $3 and state <> 'ended' order by round`,
-    [fleet, cycle, customerKey],
+      where fleet = $1 and cycle = $2 and customer_key = $3 and kind = $4 and state <> 'ended'
+      order by round`,
+    [fleet, cycle, customerKey, kind],
   );
   return rows;
 }

@@ -1,6 +1,7 @@
 /** The ledger's publications: which version of a customer's model a stage has copied, serves, or rejected. */
 import type pg from "pg";
-import { targetModel } from "../../fleet/names.js";
+import { targetModel, type ArtifactNaming } from "../../fleet/names.js";
+import { withdrawalWords, type RecordedState } from "../../fleet/way-back.js";
 import { inTransaction } from "./transaction.js";
 
 export interface StageRef {
@@ -13,22 +14,27 @@ export interface VersionRef {
   readonly version: number;
 }
 
-export type PublicationState = "copied" | "serving" | "rejected" | "replaced";
+export type PublicationState = "copied" | "serving" | "rejected" | "replaced" | "withdrawn";
 
 /** A version that is asked for, with what the ledger knows about it. */
 export interface AskedVersion extends VersionRef {
   /** Null when the ledger has no such version. */
   readonly release: {
-    readonly state: "pending" | "approved" | "denied" | "serving" | "rejected" | "retired";
+    readonly state: RecordedState;
     readonly decidedBy: string | null;
     readonly artifactUri: string;
     readonly modelPackageArn: string;
+    /** Who denied it after its approval. */
+    readonly withdrawal: { readonly by: string; readonly because: string | null } | null;
   } | null;
   /** Null before the version was copied or rejected in this stage. */
   readonly publication: {
     readonly state: PublicationState;
     readonly reason: string | null;
   } | null;
+  /** What InvokeEndpoint is called with, by the naming of the spec that the version was made with. */
+  readonly targetModel: string;
+  readonly naming: ArtifactNaming;
   /** What serves this customer; null when nothing does. */
   readonly servingVersion: number | null;
   /** Held-out rows as CSV without the target. */
@@ -37,25 +43,35 @@ export interface AskedVersion extends VersionRef {
   readonly predictions: readonly number[];
 }
 
+type AskedRow = Omit<AskedVersion, "targetModel" | "naming"> & {
+  readonly naming: ArtifactNaming | null;
+};
+
 /** In the order asked. */
 export async function readAskedVersions(
   ledger: pg.Pool,
   { fleet, stage }: StageRef,
   asked: readonly VersionRef[],
 ): Promise<AskedVersion[]> {
-  const { rows } = await ledger.query<AskedVersion>(
+  const { rows } = await ledger.query<AskedRow>(
     `select a.customer_key as "customerKey", a.version,
             case when r.version is not null then json_build_object(
               'state', r.state, 'decidedBy', r.decided_by, 'artifactUri', r.artifact_uri,
-              'modelPackageArn', r.model_package_arn) end as release,
+              'modelPackageArn', r.model_package_arn, 'withdrawal',
+              (select json_build_object('by', w.asked_by, 'because', w.because) from withdrawals w
+                where w.fleet = $1 and w.customer_key = a.customer_key and w.version = a.version
+                order by w.asked_at limit 1)) end as release,
             case when p.version is not null then
               json_build_object('state', p.state, 'reason', p.reason) end as publication,
+            f.spec #>> '{endpoint,naming}' as naming,
             (select max(s.version) from publications s
               where s.fleet = $1 and s.stage = $2 and s.customer_key = a.customer_key and s.state = 'serving')
               as "servingVersion",
             coalesce(c.verification, '[]') as "verificationRows", coalesce(e.predictions, '[]') as predictions
        from unnest($3::text[], $4::int[]) with ordinality as a (customer_key, version, place)
        left join releases r on r.fleet = $1 and r.customer_key = a.customer_key and r.version = a.version
+       left join cycles y on y.fleet = $1 and y.cycle = r.cycle
+       left join fleet_specs f on f.fleet = $1 and f.spec_hash = y.spec_hash
        left join customers c on c.fleet = $1 and c.cycle = r.cycle and c.customer_key = a.customer_key
        left join evaluations e on e.fleet = $1 and e.cycle = r.cycle and e.customer_key = a.customer_key
        left join publications p on p.fleet = $1 and p.stage = $2 and p.customer_key = a.customer_key
@@ -63,14 +79,21 @@ export async function readAskedVersions(
       order by a.place`,
     [fleet, stage, ...columnsOf(asked)],
   );
-  return rows;
+  return rows.map((row) => {
+    const naming = row.naming ?? "versioned";
+    return { ...row, naming, targetModel: targetModel(row.customerKey, row.version, naming) };
+  });
+}
+
+export interface NamedVersion extends VersionRef {
+  readonly targetModel: string;
 }
 
 /** What was rejected before is open again, as its approval stands; what serves, or has served, stays as it is. */
 export async function recordCopied(
   ledger: pg.Pool,
   { fleet, stage }: StageRef,
-  copied: readonly VersionRef[],
+  copied: readonly NamedVersion[],
 ): Promise<void> {
   await ledger.query(
     `with copied as (
@@ -80,18 +103,19 @@ export async function recordCopied(
        insert into publications as p (fleet, stage, customer_key, version, target_model, state)
        select $1, $2, customer_key, version, target_model, 'copied' from copied
        on conflict (fleet, stage, customer_key, version) do update
-         set state = 'copied', reason = null, updated_at = now() where p.state = 'rejected'),
+         set state = 'copied', target_model = excluded.target_model, reason = null, updated_at = now()
+         where p.state = 'rejected'),
      release as (
        update releases r set state = 'approved', note = null from copied c
         where r.fleet = $1 and r.customer_key = c.customer_key and r.version = c.version and r.state = 'rejected'
        returning r.customer_key, r.cycle)
      update customers c set state = 'approved', reason = null, updated_at = now() from release x
       where c.fleet = $1 and c.cycle = x.cycle and c.customer_key = x.customer_key and c.state = 'rejected'`,
-    [fleet, stage, ...columnsOf(copied), copied.map(modelOf)],
+    [fleet, stage, ...columnsOf(copied), copied.map((one) => one.targetModel)],
   );
 }
 
-export interface Rejection extends VersionRef {
+export interface Rejection extends NamedVersion {
   readonly because: string;
 }
 
@@ -126,7 +150,7 @@ export async function recordRejected(
       fleet,
       stage,
       ...columnsOf(rejections),
-      rejections.map(modelOf),
+      rejections.map((one) => one.targetModel),
       rejections.map(({ because }) => because),
     ],
   );
@@ -141,27 +165,73 @@ export interface ServingVersion extends VersionRef {
 }
 
 /**
- * Lets the version serve, unless a newer one does: then returns that one's number, and nothing has changed.
- * `point` runs while nobody else can change what this customer is served, so that the pointer never goes back.
+ * Lets the version serve, unless a newer one does or it was denied meanwhile: then returns why, and nothing has
+ * changed. `point` runs while nobody else can change what this customer is served, so that the pointer never goes
+ * back, and a denial comes either before (and is seen here) or after (and finds a version that serves).
  */
 export async function recordServing(
   ledger: pg.Pool,
   place: StageRef,
   version: ServingVersion,
   point: () => Promise<void>,
-): Promise<number | null> {
+): Promise<string | null> {
   return inTransaction(ledger, async (connection) => {
-    const { rows } = await connection.query<{ version: number; state: PublicationState }>(
-      `select version, state from publications
-        where fleet = $1 and stage = $2 and customer_key = $3 order by version for update`,
-      [place.fleet, place.stage, version.customerKey],
-    );
-    const newer = rows.find((row) => row.state === "serving" && row.version > version.version);
-    if (newer !== undefined) return newer.version;
+    const standing = await lockCustomer(connection, place, version.customerKey);
+    const newer = standing.find((row) => row.serves && row.version > version.version);
+    if (newer !== undefined) return `version ${newer.version} serves, which is newer`;
+    const own = standing.find((row) => row.version === version.version);
+    const refusal = own === undefined ? null : denialOf(own);
+    if (refusal !== null) return refusal;
     await point();
     await replace(connection, place, version);
     return null;
   });
+}
+
+export interface LockedVersion {
+  readonly version: number;
+  readonly serves: boolean;
+  readonly state: RecordedState;
+  readonly decidedBy: string | null;
+  /** Of a withdrawal. */
+  readonly askedBy: string | null;
+  readonly because: string | null;
+}
+
+/** Publications first, releases second: everybody locks in this order. */
+export async function lockCustomer(
+  connection: pg.PoolClient,
+  { fleet, stage }: StageRef,
+  customerKey: string,
+): Promise<LockedVersion[]> {
+  await connection.query(
+    `select from publications where fleet = $1 and stage = $2 and customer_key = $3 order by version for update`,
+    [fleet, stage, customerKey],
+  );
+  await connection.query(
+    `select from releases where fleet = $1 and customer_key = $2 order by version for update`,
+    [fleet, customerKey],
+  );
+  const { rows } = await connection.query<LockedVersion>(
+    `select r.version, coalesce(p.state = 'serving', false) as serves, r.state, r.decided_by as "decidedBy",
+            w.asked_by as "askedBy", w.because
+       from releases r
+       left join publications p on p.fleet = r.fleet and p.stage = $2 and p.customer_key = r.customer_key
+                               and p.version = r.version
+       left join withdrawals w on w.fleet = r.fleet and w.stage = $2 and w.customer_key = r.customer_key
+                              and w.version = r.version
+      where r.fleet = $1 and r.customer_key = $3 order by r.version`,
+    [fleet, stage, customerKey],
+  );
+  return rows;
+}
+
+/** Why an approval no longer holds; null when it does. */
+function denialOf({ state, decidedBy, askedBy, because }: LockedVersion): string | null {
+  if (askedBy !== null) return withdrawalWords({ by: askedBy, because });
+  return state === "denied" || state === "withdrawn"
+    ? `${decidedBy ?? "somebody"} denied it`
+    : null;
 }
 
 async function replace(
@@ -192,8 +262,6 @@ async function replace(
     key,
   );
 }
-
-const modelOf = ({ customerKey, version }: VersionRef): string => targetModel(customerKey, version);
 
 const columnsOf = (versions: readonly VersionRef[]): [string[], number[]] => [
   versions.map(({ customerKey }) => customerKey),

@@ -7,15 +7,18 @@ import { readSpec } from "./specs.js";
 
 /**
  * That of the newest cycle with an approved model. All models of an endpoint share one container, so code that
- * nobody has approved a model of does not reach it, and code whose models were all rejected leaves it again.
+ * nobody has approved a model of does not reach it, and code whose models were all rejected or withdrawn leaves it
+ * again. Once every model of the fleet is withdrawn, the endpoint stays on what it had.
  */
 export async function readReleasedSpec(ledger: pg.Pool, fleet: string): Promise<FleetSpec> {
   const { rows } = await ledger.query<{ spec_hash: string }>(
-    `select y.spec_hash from cycles y
-      where y.fleet = $1 and exists (
-        select from releases r
-         where r.fleet = y.fleet and r.cycle = y.cycle and r.state in ('approved', 'serving'))
-      order by y.started_at desc, y.cycle desc limit 1`,
+    `select spec_hash from (
+       select y.spec_hash, y.started_at, y.cycle,
+              bool_or(r.state in ('approved', 'serving')) as wanted
+         from cycles y join releases r using (fleet, cycle)
+        where y.fleet = $1 and r.state in ('approved', 'serving', 'retired', 'withdrawn')
+        group by y.fleet, y.cycle) as released
+      order by wanted desc, started_at desc, cycle desc limit 1`,
     [fleet],
   );
   const [row] = rows;

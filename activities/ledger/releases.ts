@@ -1,8 +1,8 @@
 /** The ledger's releases: what becomes one, and what has been decided about it. */
 import type pg from "pg";
-import type { Decision } from "../../workflows/messages.js";
 import type { Figures } from "../model-package-request.js";
 import type { CycleRef } from "./cycles.js";
+import type { Improvement, SegmentChange } from "./evaluations.js";
 
 export interface Contender {
   readonly customer: string;
@@ -14,10 +14,16 @@ export interface Contender {
   readonly artifactUri: string;
   readonly decision: "approve" | "ask" | "keep-champion";
   readonly because: string;
+  readonly reasons: readonly string[];
   readonly metrics: Figures;
   readonly championMetrics: Figures | null;
   readonly baselineMetrics: Figures;
   readonly championVersion: number | null;
+  readonly improvement: Improvement | null;
+  readonly segments: readonly SegmentChange[];
+  readonly rows: { readonly train: number; readonly validation: number; readonly test: number };
+  readonly objective: { readonly metric: string; readonly value: number } | null;
+  readonly testing: boolean;
   /** The version that this cycle has made already. */
   readonly version: number | null;
   readonly decidedBy: string | null;
@@ -35,7 +41,11 @@ export async function readContender(
             y.window_ceiling as "windowCeiling", c.data_hash as "dataHash",
             e.training_job_name as "trainingJobName", e.artifact_uri as "artifactUri", e.decision, e.because,
             e.metrics, e.champion_metrics as "championMetrics", e.baseline_metrics as "baselineMetrics",
-            e.champion_version as "championVersion", r.version, r.decided_by as "decidedBy",
+            e.champion_version as "championVersion", e.reasons, e.improvement, e.segments, e.testing,
+            jsonb_build_object('train', c.train_rows, 'validation', c.validation_rows, 'test', c.test_rows) as rows,
+            case when e.objective_metric is not null
+                 then jsonb_build_object('metric', e.objective_metric, 'value', e.objective_value) end as objective,
+            r.version, r.decided_by as "decidedBy",
             exists (select from releases g where g.fleet = c.fleet and g.customer_key = c.customer_key)
               as "hasGroup"
        from customers c
@@ -100,21 +110,4 @@ export async function findModelPackageArn(
     [fleet, customerKey, version],
   );
   return rows[0]?.model_package_arn;
-}
-
-/** Of a pending release; one that was decided already keeps its decision. */
-export async function recordReleaseDecision(
-  ledger: pg.Pool,
-  { fleet, customerKey, version, decision }: ReleaseRef & { readonly decision: Decision },
-): Promise<void> {
-  const state = decision.verdict === "approve" ? "approved" : "denied";
-  await ledger.query(
-    `with release as (
-       update releases set state = $4, decided_by = $5, decided_at = now(), note = $6
-        where fleet = $1 and customer_key = $2 and version = $3 and state = 'pending' returning cycle)
-     update customers c set state = $4, reason = coalesce($6, c.reason), updated_at = now()
-       from release
-      where c.fleet = $1 and c.cycle = release.cycle and c.customer_key = $2`,
-    [fleet, customerKey, version, state, decision.by, decision.note ?? null],
-  );
 }

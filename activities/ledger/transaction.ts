@@ -6,10 +6,15 @@ export async function inTransaction<T>(
   work: (connection: pg.PoolClient) => Promise<T>,
 ): Promise<T> {
   const connection = await ledger.connect();
+  // A connection that is lent out and breaks says so twice: the statement fails, which is what counts, and an event
+  // is emitted, which would end the process if nobody listened.
+  const unheard = (): void => undefined;
+  connection.on("error", unheard);
   try {
     await connection.query("begin");
     const result = await work(connection);
     await connection.query("commit");
+    connection.off("error", unheard);
     connection.release();
     return result;
   } catch (error) {

@@ -1,9 +1,10 @@
 /** The ledger's side of watching jobs: who is awaited, who has been told, and who watches. */
 import type pg from "pg";
 import type { JobEnded } from "../../workflows/messages.js";
-import type { JobsPlace } from "./jobs.js";
+import type { JobKind, JobsPlace } from "./jobs.js";
 
 export interface AwaitedJob {
+  readonly kind: JobKind;
   readonly jobName: string;
   readonly workflowId: string;
   /** SageMaker created it at this time at the earliest. */
@@ -17,7 +18,7 @@ export async function awaitedJobs(
   { account, region }: JobsPlace,
 ): Promise<AwaitedJob[]> {
   const { rows } = await ledger.query<AwaitedJob>(
-    `select job_name as "jobName", workflow_id as "workflowId",
+    `select kind, job_name as "jobName", workflow_id as "workflowId",
             least(admitted_at, coalesce(created_at, admitted_at)) as since,
             case when state = 'admitted' then extract(epoch from now() - admitted_at)::float8 end
               as "admittedSeconds"
@@ -28,6 +29,7 @@ export async function awaitedJobs(
 }
 
 export async function recordNotified(ledger: pg.Pool, ended: readonly JobEnded[]): Promise<void> {
+  if (ended.length === 0) return;
   await ledger.query(
     `update jobs j set state = 'ended', status = coalesce(j.status, e.status),
             ended_at = coalesce(j.ended_at, now()), notified_at = now()
@@ -47,8 +49,8 @@ export async function showWatcher(ledger: pg.Pool, { account, region }: JobsPlac
 }
 
 /**
- * Signs off, unless a job is awaited. One statement: a job admitted before it keeps the watcher, and whoever
- * creates one after it finds nobody watching.
+ * Signs off, unless a job is awaited or the trials of a search are still to be read. One statement: a job admitted
+ * before it keeps the watcher, and whoever creates one after it finds nobody watching.
  */
 export async function leaveWatch(
   ledger: pg.Pool,
@@ -56,7 +58,9 @@ export async function leaveWatch(
 ): Promise<boolean> {
   const { rowCount } = await ledger.query(
     `delete from watchers where account = $1 and region = $2 and not exists
-       (select from jobs where account = $1 and region = $2 and state <> 'ended')`,
+       (select from jobs where account = $1 and region = $2 and state <> 'ended')
+       and not exists (select from tuning_jobs where account = $1 and region = $2 and status is not null
+                          and trials_read_at is null)`,
     [account, region],
   );
   return rowCount !== 0;

@@ -11,9 +11,18 @@ export interface FleetOptions {
   readonly source?: Readonly<Record<string, unknown>>;
   readonly training?: Readonly<Record<string, unknown>>;
   readonly gate?: Readonly<Record<string, unknown>>;
+  readonly tuning?: Readonly<Record<string, unknown>>;
+  readonly naming?: "versioned" | "stable";
 }
 
-export function aFleet({ name, source = {}, training = {}, gate = {} }: FleetOptions): FleetSpec {
+export function aFleet({
+  name,
+  source = {},
+  training = {},
+  gate = {},
+  tuning,
+  naming = "versioned",
+}: FleetOptions): FleetSpec {
   return fleetSpecSchema.parse({
     name,
     source: {
@@ -28,8 +37,9 @@ export function aFleet({ name, source = {}, training = {}, gate = {} }: FleetOpt
       ...source,
     },
     training: { kind: "script", source: "training", sourceHash: "a".repeat(64), ...training },
+    tuning,
     gate,
-    endpoint: { kind: "multi-model" },
+    endpoint: { kind: "multi-model", naming },
     stages: [{ name: "local", account: "111111111111" }],
   });
 }

@@ -2,7 +2,7 @@ import { HeadObjectCommand } from "@aws-sdk/client-s3";
 import { describe, expect, test } from "vitest";
 import { createArtifactActivities } from "../../activities/artifacts.js";
 import { recordServing } from "../../activities/ledger/publications.js";
-import { s3Keys } from "../../fleet/names.js";
+import { s3Keys, targetModel } from "../../fleet/names.js";
 import type { FleetSpec } from "../../fleet/spec.schema.js";
 import type { Publication } from "../../workflows/messages.js";
 import { aFleet } from "./a-fleet.js";
@@ -20,7 +20,9 @@ const copy = (spec: FleetSpec, ...publications: Publication[]) =>
 
 async function copiedBytes(spec: FleetSpec, publication: Publication): Promise<number | undefined> {
   const { s3, bucket } = parts();
-  const Key = s3Keys.artifact({ fleet: spec.name, stage: STAGE, ...publication });
+  const { customerKey, version } = publication;
+  const target = targetModel(customerKey, version);
+  const Key = s3Keys.artifact({ fleet: spec.name, stage: STAGE, targetModel: target });
   return (await s3.send(new HeadObjectCommand({ Bucket: bucket, Key }))).ContentLength;
 }
 
@@ -39,7 +41,7 @@ describe("copyArtifacts", () => {
     const artifact = await modelArchive(10);
     const version = await aVersion(parts(), { spec, customer: "Älpha & Co", version: 1, artifact });
 
-    expect(await copy(spec, version)).toEqual({ rejected: [] });
+    expect(await copy(spec, version)).toEqual({ rejected: [], overwritten: [] });
 
     expect(await copiedBytes(spec, version)).toBe(artifact.length);
     expect(await standing(parts(), spec, version)).toEqual({
@@ -57,7 +59,7 @@ describe("copyArtifacts", () => {
     await copy(spec, version);
     const before = await standing(parts(), spec, version);
 
-    expect(await copy(spec, version, version)).toEqual({ rejected: [] });
+    expect(await copy(spec, version, version)).toEqual({ rejected: [], overwritten: [] });
 
     expect(await standing(parts(), spec, version)).toEqual(before);
   });
@@ -88,7 +90,7 @@ describe("copyArtifacts", () => {
     const [, key = ""] = /s3:\/\/[^/]+\/(\S+)/.exec(rejected[0]?.because ?? "") ?? [];
     await put(parts(), key, await modelArchive(10));
 
-    expect(await copy(spec, version)).toEqual({ rejected: [] });
+    expect(await copy(spec, version)).toEqual({ rejected: [], overwritten: [] });
 
     expect(await standing(parts(), spec, version)).toEqual({
       publication: "copied",

@@ -75,6 +75,17 @@ describe("exporting a cycle", () => {
     expect(lines.sort()).toEqual(expected.sort());
   });
 
+  test("tells training what the gate compares, beside the columns", async () => {
+    const gate = { metric: "mae", segments: [{ column: "colour", maximumDrop: 0.1 }] };
+    await exportFleet({ name: "compared", source: { query: twoCustomers }, gate });
+    const comparison = await readObject(parts(), s3Keys.comparison("compared", CYCLE));
+    expect(JSON.parse(comparison ?? "")).toEqual({
+      metric: "mae",
+      confidence: 0.95,
+      segments: ["colour"],
+    });
+  });
+
   test("notes per customer the rows of each split, a hash, and the first held-out rows without target", async () => {
     await exportFleet({ name: "noted", source: { query: twoCustomers } });
     const alpha = (await customersOf("noted")).get("alpha");
@@ -277,6 +288,18 @@ describe("a query that cannot be exported", () => {
       nonRetryable: true,
       message: expect.stringContaining(message) as string,
       details: [{ hint: expect.stringContaining(hint) as string }],
+    });
+  });
+
+  test("names a segment that is no feature", async () => {
+    const gate = { segments: [{ column: "color", maximumDrop: 0.1 }] };
+    await expect(
+      failureOf({ name: "segments", source: { query: twoCustomers }, gate }),
+    ).resolves.toMatchObject({
+      type: "QueryInvalid",
+      nonRetryable: true,
+      message: expect.stringContaining('gate.segments names "color"') as string,
+      details: [{ hint: expect.stringContaining('"colour"') as string }],
     });
   });
 

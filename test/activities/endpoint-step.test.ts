@@ -1,8 +1,9 @@
 import { expect, test } from "vitest";
 import { nextStep } from "../../activities/endpoint-step.js";
 
-const untouched = { endpointConfigName: "new", seenSinceUpdate: null };
-const updated = (times: number) => ({ endpointConfigName: "new", seenSinceUpdate: times });
+const accepts = (name: string) => name === "new";
+const untouched = { accepts, seenSinceUpdate: null };
+const updated = (times: number) => ({ accepts, seenSinceUpdate: times });
 const endpoint = (EndpointStatus: string, EndpointConfigName = "old", FailureReason?: string) => ({
   EndpointStatus,
   EndpointConfigName,

@@ -1,4 +1,9 @@
-import { DescribeEndpointCommand } from "@aws-sdk/client-sagemaker";
+import {
+  CreateEndpointConfigCommand,
+  DescribeEndpointCommand,
+  DescribeEndpointConfigCommand,
+  ListEndpointConfigsCommand,
+} from "@aws-sdk/client-sagemaker";
 import { MockActivityEnvironment } from "@temporalio/testing";
 import { beforeAll, describe, expect, onTestFinished, test } from "vitest";
 import { createArtifactActivities } from "../../activities/artifacts.js";
@@ -25,8 +30,16 @@ import {
 const parts = useParts(17950);
 
 const endpoints = () => createEndpointActivities(withRuntime(parts()));
-const ensure = ({ name }: FleetSpec) =>
-  run(endpoints().ensureEndpoint, { fleet: name, stage: STAGE });
+/** A later second each time, as the workflow orders them. */
+let clock = Date.parse("2026-11-21T14:30:00Z");
+const aRefresh = ({ name }: FleetSpec, reload = false) => ({
+  fleet: name,
+  stage: STAGE,
+  at: new Date((clock += 1000)).toISOString(),
+  reload,
+});
+const ensure = (spec: FleetSpec, reload = false) =>
+  run(endpoints().ensureEndpoint, aRefresh(spec, reload));
 const failureOf = (work: Promise<unknown>) =>
   work.then(
     () => expect.unreachable("it went through"),
@@ -42,6 +55,11 @@ async function copyAndVerify({ name }: FleetSpec, ...publications: Publication[]
 
 const describeEndpoint = ({ name }: FleetSpec) =>
   parts().sagemaker.send(new DescribeEndpointCommand({ EndpointName: `${name}-${STAGE}` }));
+
+async function configOf(spec: FleetSpec) {
+  const { EndpointConfigName } = await describeEndpoint(spec);
+  return parts().sagemaker.send(new DescribeEndpointConfigCommand({ EndpointConfigName }));
+}
 
 async function callsOf(operation: string): Promise<number> {
   const response = await fetch(`${parts().sagemakerUrl}/_local/calls`);
@@ -111,6 +129,43 @@ describe("ensureEndpoint", () => {
     expect(refreshed.EndpointConfigName).not.toBe(old);
   });
 
+  test("told to reload, brings the same config into service again under a new name", async () => {
+    const spec = await aReleasedFleet("reloaded");
+    await ensure(spec);
+    const { EndpointConfigName: old = "" } = await describeEndpoint(spec);
+    const refresh = aRefresh(spec, true);
+    await run(endpoints().ensureEndpoint, refresh);
+    const { EndpointConfigName: reloaded = "" } = await describeEndpoint(spec);
+    expect(reloaded).toMatch(/^reloaded-local-\d{14}-[0-9a-f]{6}$/);
+    expect(reloaded).not.toBe(old);
+    expect(reloaded.slice(-6)).toBe(old.slice(-6));
+
+    const updates = await callsOf("UpdateEndpoint");
+    await run(endpoints().ensureEndpoint, refresh);
+    expect(await callsOf("UpdateEndpoint")).toBe(updates);
+  });
+
+  test("keeps the last three configs of its own, and nobody else's are touched", async () => {
+    const spec = await aReleasedFleet("tidied");
+    await ensure(spec);
+    const { sagemaker } = parts();
+    const { ProductionVariants } = await configOf(spec);
+    const foreign = ["tidied-local-by-hand", "tidied-local-20261121143000-abcdefg"];
+    for (const EndpointConfigName of foreign)
+      await sagemaker.send(
+        new CreateEndpointConfigCommand({ EndpointConfigName, ProductionVariants }),
+      );
+    for (let refresh = 0; refresh < 4; refresh++) await ensure(spec, true);
+
+    const { EndpointConfigs = [] } = await sagemaker.send(
+      new ListEndpointConfigsCommand({ NameContains: "tidied-local-" }),
+    );
+    const names = EndpointConfigs.map(({ EndpointConfigName }) => EndpointConfigName);
+    expect(names).toEqual(expect.arrayContaining(foreign));
+    expect(names).toHaveLength(3 + foreign.length);
+    expect(names).toContain((await describeEndpoint(spec)).EndpointConfigName);
+  });
+
   test("notices that SageMaker rolled the update back, and tells its reason", async () => {
     const spec = await aReleasedFleet("rolled-back");
     await ensure(spec);
@@ -163,7 +218,7 @@ describe("ensureEndpoint", () => {
     await withFaults({ endpointStartSeconds: 3600 });
     const environment = new MockActivityEnvironment();
     const beat = new Promise((resolve) => environment.once("heartbeat", resolve));
-    const work = environment.run(endpoints().ensureEndpoint, { fleet: spec.name, stage: STAGE });
+    const work = environment.run(endpoints().ensureEndpoint, aRefresh(spec));
     const failure = failureOf(work);
     await beat;
     environment.cancel();
@@ -330,7 +385,8 @@ describe("verifyAndPoint", () => {
     const other = aFleet({ name: "no-endpoint" });
     const approved = await aVersion(parts(), { spec: other, customer: "a", version: 1 });
     const place = { fleet: other.name, stage: STAGE };
-    await recordCopied(parts().ledger, place, [approved]);
+    const targetModel = "a/v000001.tar.gz";
+    await recordCopied(parts().ledger, place, [{ ...approved, targetModel }]);
 
     const work = run(endpoints().verifyAndPoint, { ...place, publications: [approved] });
 

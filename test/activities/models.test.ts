@@ -8,21 +8,27 @@ import { createCycleActivities } from "../../activities/cycles.js";
 import { createEvaluationActivities } from "../../activities/evaluation.js";
 import { createFailureActivities } from "../../activities/failures.js";
 import { createRegistryActivities } from "../../activities/registry.js";
+import { parseS3Uri } from "../../activities/s3-uri.js";
 import { createTrainingActivities } from "../../activities/training.js";
+import { continuous } from "../../fleet/ranges.js";
 import { modelPackageGroupName } from "../../fleet/names.js";
 import { plannedCycle, type NoopFleetOptions } from "./noop-fleet.js";
-import { run, useParts } from "./parts.js";
+import { readObject, run, useParts } from "./parts.js";
 
 const parts = useParts(17750);
 
 const training = () =>
   createTrainingActivities({ ...parts(), maxTrainingJobs: 1000, watchSeconds: 0.05 });
+const registry = () => createRegistryActivities({ ...parts(), watchSeconds: 15 });
 const evaluateModel = (input: Evaluated) =>
   run(createEvaluationActivities(parts()).evaluateModel, input);
-const registerModel = (input: Evaluated) =>
-  run(createRegistryActivities(parts()).registerModel, input);
-const recordDecision = (input: Parameters<Registry["recordDecision"]>[0]) =>
-  run(createRegistryActivities(parts()).recordDecision, input);
+const registerModel = (input: Evaluated) => run(registry().registerModel, input);
+const recordDecision = (input: Omit<Parameters<Registry["recordDecision"]>[0], "state" | "at">) =>
+  run(registry().recordDecision, {
+    ...input,
+    state: input.decision.verdict === "approve" ? "approved" : "denied",
+    at: "2026-11-01T10:00:00.000Z",
+  });
 type Registry = ReturnType<typeof createRegistryActivities>;
 interface Evaluated {
   readonly fleet: string;
@@ -40,7 +46,7 @@ async function trained(options: NoopFleetOptions): Promise<Evaluated> {
 async function train(customer: Omit<Evaluated, "trainingJobName">): Promise<Evaluated> {
   const { trainingJobName } = await run(training().startTrainingJob, { ...customer, round: 0 });
   const look = () => run(training().findEndedJob, { trainingJobName });
-  await expect.poll(look).not.toBeNull();
+  await expect.poll(look, { timeout: 30_000 }).not.toBeNull();
   return { ...customer, trainingJobName };
 }
 
@@ -68,6 +74,23 @@ async function packageOf(model: Evaluated, version: number): Promise<DescribeMod
 
 const AUTO = { autoApprove: { betterThanBaseline: 0.1 } };
 
+/** A fleet whose challenger is surely better than its champion. */
+const COMPARED = {
+  name: "compared",
+  gate: {
+    judgement: { kind: "superior", margin: 0, confidence: 0.9 },
+    segments: [{ column: "x", maximumDrop: 0.1 }],
+  },
+  hyperparameters: {
+    "metric:champion:rmse": "12.5",
+    "metric:champion:mae": "9",
+    "metric:champion:stdev_error": "11",
+    "metric:improvement:low": "0.05",
+    "metric:improvement:high": "0.3",
+    "metric:segment:1:drop": "0.08",
+  },
+};
+
 describe("evaluating a challenger", () => {
   test("keeps its figures, its predictions and its artifact beside the gate's decision", async () => {
     const model = await trained({ name: "figures", gate: AUTO });
@@ -79,10 +102,53 @@ describe("evaluating a challenger", () => {
       champion_metrics: null,
       baseline_metrics: { rmse: 20, mae: 16 },
       predictions: [1.5, 2.5, 3.5],
+      reasons: ["first model, rmse 10", "50 % below predict-the-mean's 20 (policy asks 10 %)"],
+      improvement: null,
+      segments: [],
+      testing: false,
+      test_rows: "10",
+      objective_metric: "validation:rmse",
+      objective_value: 10.5,
       decision: "approve",
       artifact_uri: expect.stringMatching(/output\/model\.tar\.gz$/) as string,
     });
     expect(await customerOf(model)).toMatchObject({ state: "evaluated", reason: row?.because });
+  });
+
+  test("keeps how sure the improvement is, and how the segments fare", async () => {
+    const model = await trained(COMPARED);
+    await evaluateModel(model);
+    const row = await rowOf("select * from evaluations where fleet = $1", [COMPARED.name]);
+    expect(row).toMatchObject({
+      decision: "ask",
+      improvement: {
+        metric: "rmse",
+        confidence: 0.9,
+        estimate: expect.closeTo(0.2) as number,
+        low: 0.05,
+        high: 0.3,
+      },
+      segments: [{ column: "x", drop: 0.08 }],
+    });
+  });
+
+  test("of a search that only tries the path notes that it does, and what was optimised", async () => {
+    const tuning = { ranges: { x: continuous(0.1, 1) }, objective: "validation:rmse", maxJobs: 2 };
+    const model = await trained({ name: "tried", gate: AUTO, tuning });
+    await parts().ledger.query("update cycles set testing = true where fleet = 'tried'");
+    await evaluateModel(model);
+    expect(await rowOf("select * from evaluations where fleet = 'tried'", [])).toMatchObject({
+      testing: true,
+      objective_metric: "validation:rmse",
+      objective_value: 10.5,
+    });
+    await registerModel(model);
+    const { CustomerMetadataProperties: properties } = await packageOf(model, 1);
+    expect(properties).toMatchObject({
+      testing: "true",
+      "objective-metric": "validation:rmse",
+      "objective-value": "10.5",
+    });
   });
 
   test("leaves the champion in place when the challenger gains too little", async () => {
@@ -158,6 +224,43 @@ describe("registering a challenger", () => {
     expect(await customerOf(model)).toMatchObject({ state: "pending" });
   });
 
+  test("puts all that it was judged by beside the version, as properties and as a report", async () => {
+    const model = await trained({ ...COMPARED, name: "reported" });
+    await evaluateModel(model);
+    await registerModel(model);
+    const { CustomerMetadataProperties: properties = {}, ModelMetrics } = await packageOf(model, 1);
+    expect(properties).toMatchObject({
+      "champion-rmse": "12.5",
+      "improvement-metric": "rmse",
+      improvement: "0.2",
+      "improvement-low": "0.05",
+      "improvement-high": "0.3",
+      "improvement-confidence": "0.9",
+      "segment-1-column": "x",
+      "segment-1-drop": "0.08",
+      "objective-metric": "validation:rmse",
+      "objective-value": "10.5",
+      "train-rows": expect.stringMatching(/^\d+$/) as string,
+      "test-rows": expect.stringMatching(/^\d+$/) as string,
+    });
+    expect(Object.keys(properties).length).toBeLessThanOrEqual(50);
+    const { bucket, key } = parseS3Uri(ModelMetrics?.ModelQuality?.Statistics?.S3Uri ?? "");
+    expect(bucket).toBe(parts().bucket);
+    expect(JSON.parse((await readObject(parts(), key)) ?? "")).toMatchObject({
+      regression_metrics: { rmse: { value: 10 }, mae: { value: 8 }, stdev_error: { value: 9 } },
+      champion_regression_metrics: { rmse: { value: 12.5 } },
+      baseline_regression_metrics: { rmse: { value: 20 } },
+      improvement: { low: 0.05, high: 0.3 },
+      segments: [{ column: "x", drop: 0.08 }],
+      decision: "ask",
+      reasons: [
+        expect.stringContaining("(policy asks better by more than 0 %: shown)") as string,
+        "in the worst x, rmse is 8 % above the champion's (policy allows 10 % above)",
+        "the policy leaves the decision to a person",
+      ],
+    });
+  });
+
   test("approves by policy what the gate lets pass", async () => {
     const model = await trained({ name: "by-policy", gate: AUTO });
     await evaluateModel(model);
@@ -230,6 +333,7 @@ describe("recording a decision", () => {
       state: "approved",
       decided_by: "ada",
       note: "line one\nline two",
+      decided_at: new Date("2026-11-01T10:00:00.000Z"),
     });
     expect(await customerOf(model)).toMatchObject({ state: "approved" });
   });
@@ -275,6 +379,33 @@ describe("planning the next cycle", () => {
     );
     expect(row?.reason).toMatch(/unchanged/);
     await expect(plan(cycle, true)).resolves.toMatchObject({ train: 1, skipped: 0, shards: 1 });
+  });
+
+  test("trains it for what makes another model, and not for another policy", async () => {
+    const model = await trained({ name: "policy" });
+    await evaluateModel(model);
+    await registerModel(model);
+    await serve("policy");
+    const cycle = { name: "policy", cycle: "2013-08-01" };
+    const later = await plannedCycle(parts(), { ...cycle, gate: AUTO });
+    const next = { fleet: later.fleet, cycle: later.cycle };
+    await expect(plan(next)).resolves.toMatchObject({ train: 0, skipped: 1 });
+    await plannedCycle(parts(), { ...cycle, gate: AUTO, hyperparameters: { other: "1" } });
+    await expect(plan(next)).resolves.toMatchObject({ train: 1, skipped: 0 });
+  });
+
+  test("knows the champion's spec, also when its cycle was run again with another", async () => {
+    const model = await trained({ name: "rerun" });
+    await evaluateModel(model);
+    await registerModel(model);
+    await serve("rerun");
+    const mended = { name: "rerun", hyperparameters: { other: "1" } };
+    await plannedCycle(parts(), { ...mended, cycle: model.cycle });
+    const next = { fleet: "rerun", cycle: "2013-08-01" };
+    await plannedCycle(parts(), { ...mended, cycle: next.cycle });
+    await expect(plan(next)).resolves.toMatchObject({ train: 1, skipped: 0 });
+    await plannedCycle(parts(), { name: "rerun", cycle: next.cycle });
+    await expect(plan(next)).resolves.toMatchObject({ train: 0, skipped: 1 });
   });
 
   test("notes the champion that the challenger will have to beat", async () => {

@@ -15,6 +15,8 @@ export interface Parts {
   readonly region: string;
   readonly bucket: string;
   readonly roleArn: string;
+  /** So many that no test waits for a place unless it asks for fewer. */
+  readonly maxTrainingJobs: number;
   readonly warehouseUrl: string;
   readonly ledgerUrl: string;
   readonly sagemakerUrl: string;
@@ -70,6 +72,7 @@ async function connect(environment: Readonly<Record<string, string>>): Promise<P
     region,
     bucket: read("MODELFLEET_BUCKET"),
     roleArn,
+    maxTrainingJobs: 1000,
     warehouseUrl: read("WAREHOUSE_URL"),
     ledgerUrl: read("MODELFLEET_LEDGER_URL"),
     sagemakerUrl: read("AWS_ENDPOINT_URL_SAGEMAKER"),

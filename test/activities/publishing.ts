@@ -1,12 +1,12 @@
 /** Approved versions of made-up models, the workflows that wait for them, and what publishing left behind. */
 import { randomUUID } from "node:crypto";
 import { PutObjectCommand } from "@aws-sdk/client-s3";
-import { SageMakerRuntimeClient } from "@aws-sdk/client-sagemaker-runtime";
+import { InvokeEndpointCommand, SageMakerRuntimeClient } from "@aws-sdk/client-sagemaker-runtime";
 import { defaultPayloadConverter } from "@temporalio/common";
 import { expect } from "vitest";
 import { customerKey, s3Keys } from "../../fleet/names.js";
 import type { FleetSpec } from "../../fleet/spec.schema.js";
-import type { Publication } from "../../workflows/messages.js";
+import type { Publication, Withdrawal } from "../../workflows/messages.js";
 import { tarGz } from "../hosting/artifacts.js";
 import { openCycle } from "./a-fleet.js";
 import { readObject, type Parts } from "./parts.js";
@@ -115,8 +115,11 @@ export const withRuntime = (parts: Parts) => ({
 });
 
 /** What the release's workflow was told, in order. */
-export async function outcomesOf(parts: Parts, publication: Publication): Promise<unknown[]> {
-  const handle = parts.temporal.workflow.getHandle(publication.releaseWorkflowId);
+export const outcomesOf = (parts: Parts, publication: Publication): Promise<unknown[]> =>
+  signalsOf(parts, publication.releaseWorkflowId);
+
+export async function signalsOf(parts: Parts, workflowId: string): Promise<unknown[]> {
+  const handle = parts.temporal.workflow.getHandle(workflowId);
   const { events } = await handle.fetchHistory();
   return (events ?? []).flatMap(({ workflowExecutionSignaledEventAttributes: signalled }) => {
     const payload = signalled?.input?.payloads?.[0];
@@ -165,4 +168,35 @@ export async function setFaults({ sagemakerUrl }: Parts, faults: object): Promis
     body: JSON.stringify(faults),
   });
   if (!response.ok) throw new Error(`faults were refused: ${await response.text()}`);
+}
+
+/** Waits, with nobody working on it, for what the withdrawal is told. */
+export async function aWithdrawal(
+  parts: Parts,
+  { name }: FleetSpec,
+  { customerKey: key, version }: Publication,
+): Promise<Withdrawal> {
+  const withdrawWorkflowId = `withdraw/${name}/${key}/${version}`;
+  await parts.temporal.workflow.start("withdrawModel", {
+    workflowId: withdrawWorkflowId,
+    taskQueue: `nobody-${randomUUID()}`,
+  });
+  return { customerKey: key, version, withdrawWorkflowId };
+}
+
+/** What the endpoint answers for the rows 1,2 and 3,4. */
+export async function predictionsOf(
+  parts: Parts,
+  { name }: FleetSpec,
+  targetModel: string,
+): Promise<number[]> {
+  const { Body } = await withRuntime(parts).runtime.send(
+    new InvokeEndpointCommand({
+      EndpointName: `${name}-${STAGE}`,
+      TargetModel: targetModel,
+      ContentType: "text/csv",
+      Body: "1,2\n3,4",
+    }),
+  );
+  return Body.transformToString().trim().split("\n").map(Number);
 }

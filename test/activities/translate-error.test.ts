@@ -20,6 +20,8 @@ describe("an error of an activity becomes a failure", () => {
       undefined,
     ],
     [awsError("SignatureDoesNotMatch", "calculated …", 403), "AccessDenied", true, undefined],
+    [awsError("ExpiredTokenException", "expired", 403), "AccessDenied", false, undefined],
+    [awsError("ExpiredToken", "The provided token …", 400), "AccessDenied", false, undefined],
     [awsError("ValidationException", "1 validation error"), "SpecInvalid", true, undefined],
     [awsError("NoSuchBucket", "The bucket does not exist", 404), "SpecInvalid", true, undefined],
     [awsError("InsufficientStorage", "", 507), "StorageFull", false, undefined],

@@ -1,0 +1,230 @@
+/** The ledger's withdrawals: which versions shall no longer serve, who said so, and what serves instead. */
+import type pg from "pg";
+import type { RecordedState, RecordedVersion } from "../../fleet/way-back.js";
+import {
+  lockCustomer,
+  type PublicationState,
+  type ServingVersion,
+  type StageRef,
+  type VersionRef,
+} from "./publications.js";
+import { inTransaction } from "./transaction.js";
+
+/** One version of a customer's model, with all that letting it serve again takes. */
+export interface CustomerVersion extends RecordedVersion {
+  readonly publication: PublicationState | null;
+  /** As it was published in this stage; null when it never was. */
+  readonly targetModel: string | null;
+  readonly artifactUri: string;
+  readonly modelPackageArn: string;
+  readonly verificationRows: readonly string[];
+  readonly predictions: readonly number[];
+  /** Set when the version has been denied since its approval. */
+  readonly withdrawal: {
+    readonly to: number | null;
+    readonly passedOver: readonly number[];
+    readonly askedBy: string;
+    readonly because: string | null;
+  } | null;
+}
+
+/** All versions of one customer's model, newest first. */
+export async function readCustomerVersions(
+  ledger: pg.Pool,
+  { fleet, stage }: StageRef,
+  customerKey: string,
+): Promise<CustomerVersion[]> {
+  const { rows } = await ledger.query<CustomerVersion>(
+    `select r.version, r.state, p.verification is not null as verified,
+            coalesce(p.state = 'serving', false) as serves, p.state as publication,
+            p.target_model as "targetModel", r.artifact_uri as "artifactUri",
+            r.model_package_arn as "modelPackageArn", coalesce(c.verification, '[]') as "verificationRows",
+            coalesce(e.predictions, '[]') as predictions,
+            case when w.version is not null then json_build_object(
+              'to', w.to_version, 'passedOver', w.passed_over, 'askedBy', w.asked_by, 'because', w.because)
+              end as withdrawal
+       from releases r
+       left join customers c using (fleet, cycle, customer_key)
+       left join evaluations e using (fleet, cycle, customer_key)
+       left join publications p on p.fleet = r.fleet and p.stage = $2 and p.customer_key = r.customer_key
+                               and p.version = r.version
+       left join withdrawals w on w.fleet = r.fleet and w.stage = $2 and w.customer_key = r.customer_key
+                              and w.version = r.version
+      where r.fleet = $1 and r.customer_key = $3 order by r.version desc`,
+    [fleet, stage, customerKey],
+  );
+  return rows;
+}
+
+export interface NewWithdrawal extends StageRef, VersionRef {
+  readonly to?: number | undefined;
+  readonly by: string;
+  readonly because?: string | undefined;
+  readonly workflowId: string;
+}
+
+/** From now on the version is published no more, and is nobody's way back. Asked for twice is asked for once. */
+export async function recordWithdrawal(ledger: pg.Pool, o: NewWithdrawal): Promise<void> {
+  await ledger.query(
+    `with asked as (
+       insert into withdrawals (fleet, stage, customer_key, version, to_version, asked_by, because, workflow_id, state)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, 'asked') on conflict do nothing),
+     release as (
+       update releases set state = 'withdrawn'
+        where fleet = $1 and customer_key = $3 and version = $4
+          and state in ('approved', 'serving', 'retired', 'rejected', 'denied')
+       returning cycle)
+     update customers c set state = 'withdrawn', updated_at = now(),
+            reason = 'denied by ' || $6 || coalesce(': ' || $7, '')
+       from release
+      where c.fleet = $1 and c.cycle = release.cycle and c.customer_key = $3`,
+    [
+      o.fleet,
+      o.stage,
+      o.customerKey,
+      o.version,
+      o.to ?? null,
+      o.by,
+      o.because ?? null,
+      o.workflowId,
+    ],
+  );
+}
+
+export interface WayBackStep {
+  readonly customerKey: string;
+  /** The version that leaves. */
+  readonly version: number;
+  /** What has been verified to serve instead; null: nothing does. */
+  readonly next: (Omit<ServingVersion, "customerKey"> & { readonly targetModel: string }) | null;
+}
+
+/**
+ * Lets `next` serve instead of the withdrawn version. False, with nothing changed, when meanwhile another version
+ * serves or `next` was denied too: the caller looks again. `point` runs while nobody else can change what this
+ * customer is served.
+ */
+export async function recordWayBack(
+  ledger: pg.Pool,
+  place: StageRef,
+  step: WayBackStep,
+  point: () => Promise<void>,
+): Promise<boolean> {
+  return inTransaction(ledger, async (connection) => {
+    const standing = await lockCustomer(connection, place, step.customerKey);
+    const serving = standing.find((row) => row.serves);
+    if (serving?.version !== step.version) return false;
+    const next = standing.find((row) => row.version === step.next?.version);
+    if (step.next !== null && !(next !== undefined && maySettle(next.state))) return false;
+    await point();
+    await swap(connection, place, step);
+    return true;
+  });
+}
+
+const maySettle = (state: RecordedState): boolean =>
+  state === "retired" || state === "approved" || state === "serving";
+
+async function swap(
+  connection: pg.PoolClient,
+  { fleet, stage }: StageRef,
+  { customerKey, version, next }: WayBackStep,
+): Promise<void> {
+  const key = [fleet, stage, customerKey];
+  await connection.query(
+    `update publications p set state = 'withdrawn', updated_at = now(),
+            reason = (select 'denied by ' || w.asked_by || coalesce(': ' || w.because, '') from withdrawals w
+                       where w.fleet = $1 and w.stage = $2 and w.customer_key = $3 and w.version = $4)
+      where p.fleet = $1 and p.stage = $2 and p.customer_key = $3 and p.version = $4`,
+    [...key, version],
+  );
+  await connection.query(
+    `update withdrawals set state = 'moved', serves_version = $5, moved_at = now()
+      where fleet = $1 and stage = $2 and customer_key = $3 and version = $4`,
+    [...key, version, next?.version ?? null],
+  );
+  if (next === null) return;
+  await connection.query(
+    `update publications set state = 'serving', reason = null, verification = $5::jsonb, updated_at = now(),
+            target_model = $6
+      where fleet = $1 and stage = $2 and customer_key = $3 and version = $4`,
+    [...key, next.version, JSON.stringify(next.verification), next.targetModel],
+  );
+  await connection.query(
+    `with release as (
+       update releases set state = 'serving'
+        where fleet = $1 and customer_key = $2 and version = $3 returning cycle)
+     update customers c set state = 'serving', reason = null, updated_at = now() from release
+      where c.fleet = $1 and c.cycle = release.cycle and c.customer_key = $2`,
+    [fleet, customerKey, next.version],
+  );
+}
+
+/** The version did not serve (any more) when its withdrawal came to it: there was nothing to move. */
+export async function recordNothingToMove(
+  ledger: pg.Pool,
+  { fleet, stage }: StageRef,
+  {
+    customerKey,
+    version,
+    servesVersion,
+    because,
+  }: VersionRef & { readonly servesVersion: number | null; readonly because: string },
+): Promise<void> {
+  await ledger.query(
+    `with publication as (
+       update publications set state = 'withdrawn', reason = $6, updated_at = now()
+        where fleet = $1 and stage = $2 and customer_key = $3 and version = $4
+          and state in ('copied', 'rejected', 'replaced'))
+     update withdrawals set state = 'moved', serves_version = $5, moved_at = now()
+      where fleet = $1 and stage = $2 and customer_key = $3 and version = $4 and state = 'asked'`,
+    [fleet, stage, customerKey, version, servesVersion, because],
+  );
+}
+
+/** Not to be tried again as the way back of this withdrawal. */
+export async function recordPassedOver(
+  ledger: pg.Pool,
+  { fleet, stage }: StageRef,
+  passed: VersionRef & { readonly candidate: number; readonly because: string },
+): Promise<void> {
+  await ledger.query(
+    `update withdrawals
+        set passed_over = case when $5 = any(passed_over) then passed_over else passed_over || $5::int end,
+            reason = concat_ws('; ', reason, $6::text)
+      where fleet = $1 and stage = $2 and customer_key = $3 and version = $4 and state = 'asked'`,
+    [
+      fleet,
+      stage,
+      passed.customerKey,
+      passed.version,
+      passed.candidate,
+      `version ${passed.candidate} cannot serve again: ${passed.because}`.slice(0, 1000),
+    ],
+  );
+}
+
+export async function recordDelay(
+  ledger: pg.Pool,
+  { fleet, stage }: StageRef,
+  { customerKey, version }: VersionRef,
+  because: string,
+): Promise<void> {
+  await ledger.query(
+    `update withdrawals set reason = $5
+      where fleet = $1 and stage = $2 and customer_key = $3 and version = $4 and state = 'asked'`,
+    [fleet, stage, customerKey, version, because.slice(0, 1000)],
+  );
+}
+
+export async function recordRemoved(
+  ledger: pg.Pool,
+  { fleet, stage }: StageRef,
+  { customerKey, version }: VersionRef,
+): Promise<void> {
+  await ledger.query(
+    `update withdrawals set state = 'removed'
+      where fleet = $1 and stage = $2 and customer_key = $3 and version = $4 and state = 'moved'`,
+    [fleet, stage, customerKey, version],
+  );
+}

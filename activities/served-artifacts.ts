@@ -1,0 +1,76 @@
+/** The artifacts that a stage's endpoint can load: put there, looked at, taken away. */
+import {
+  CopyObjectCommand,
+  DeleteObjectCommand,
+  HeadObjectCommand,
+  type S3Client,
+} from "@aws-sdk/client-s3";
+import { s3Keys } from "../fleet/names.js";
+import type { StageRef } from "./ledger/publications.js";
+import { isMissingObject, parseS3Uri } from "./s3-uri.js";
+
+export interface ArtifactStore {
+  readonly s3: S3Client;
+  readonly bucket: string;
+}
+
+export interface ServedArtifact {
+  readonly targetModel: string;
+  readonly version: number;
+  /** What the training job left. */
+  readonly artifactUri: string;
+}
+
+/** On the object itself, since a stable name does not tell which version it holds. */
+const VERSION_KEY = "modelfleet-version";
+
+/** Within S3. False when the source is gone; then nothing has changed. */
+export async function copyArtifact(
+  { s3, bucket }: ArtifactStore,
+  place: StageRef,
+  { targetModel, version, artifactUri }: ServedArtifact,
+): Promise<boolean> {
+  const source = parseS3Uri(artifactUri);
+  try {
+    await s3.send(
+      new CopyObjectCommand({
+        Bucket: bucket,
+        Key: s3Keys.artifact({ ...place, targetModel }),
+        CopySource: [source.bucket, ...source.key.split("/")].map(encodeURIComponent).join("/"),
+        MetadataDirective: "REPLACE",
+        Metadata: { [VERSION_KEY]: String(version) },
+        ContentType: "application/gzip",
+      }),
+    );
+    return true;
+  } catch (error) {
+    if (isMissingObject(error)) return false;
+    throw error;
+  }
+}
+
+/** The version that the endpoint would load under this name; null when there is no such object. */
+export async function heldVersion(
+  { s3, bucket }: ArtifactStore,
+  place: StageRef,
+  targetModel: string,
+): Promise<number | null> {
+  const Key = s3Keys.artifact({ ...place, targetModel });
+  try {
+    const { Metadata } = await s3.send(new HeadObjectCommand({ Bucket: bucket, Key }));
+    return Number(Metadata?.[VERSION_KEY] ?? NaN);
+  } catch (error) {
+    if (isMissingObject(error)) return null;
+    throw error;
+  }
+}
+
+/** What the training job left stays where it is; this was a copy. */
+export async function removeArtifact(
+  { s3, bucket }: ArtifactStore,
+  place: StageRef,
+  targetModel: string,
+): Promise<void> {
+  const Key = s3Keys.artifact({ ...place, targetModel });
+  await s3.send(new DeleteObjectCommand({ Bucket: bucket, Key }));
+}
