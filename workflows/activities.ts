@@ -1,19 +1,28 @@
 /** Every activity the workflows call, with its timeouts: grouped by how it fails, and set on purpose. */
 import { type ActivityOptions, proxyActivities } from "@temporalio/workflow";
+import type { createApprovalActivities } from "../activities/approval.js";
 import type { createArtifactActivities } from "../activities/artifacts.js";
 import type { createCycleActivities } from "../activities/cycles.js";
 import type { createDatasetActivities } from "../activities/datasets.js";
 import type { createEndpointActivities } from "../activities/endpoints.js";
 import type { createEvaluationActivities } from "../activities/evaluation.js";
 import type { createFailureActivities } from "../activities/failures.js";
+import type { createHistoryFilesActivities } from "../activities/history-files.js";
 import type { createJobWatcherActivities } from "../activities/job-watcher.js";
+import type { createNotificationActivities } from "../activities/notifications.js";
 import type { createPublicationActivities } from "../activities/publication.js";
+import type { createRegistryWatchActivities } from "../activities/registry-watch.js";
 import type { createRegistryActivities } from "../activities/registry.js";
 import type { createTrainingActivities } from "../activities/training.js";
+import type { createTuningActivities } from "../activities/tuning.js";
+import type { createWithdrawalActivities } from "../activities/withdrawals.js";
 import { TASK_QUEUES } from "./messages.js";
 
 type Training = ReturnType<typeof createTrainingActivities>;
+type Tuning = ReturnType<typeof createTuningActivities>;
 type Endpoints = ReturnType<typeof createEndpointActivities>;
+type Registry = ReturnType<typeof createRegistryActivities>;
+type Withdrawals = ReturnType<typeof createWithdrawalActivities>;
 
 /** Retries go on until scheduleToCloseTimeout: an outage of an hour costs an hour, not a cycle. */
 const patient: ActivityOptions["retry"] = {
@@ -26,6 +35,13 @@ const patient: ActivityOptions["retry"] = {
 export const ledger = proxyActivities<ReturnType<typeof createCycleActivities>>({
   startToCloseTimeout: "10 minutes",
   scheduleToCloseTimeout: "6 hours",
+  retry: patient,
+});
+
+/** Files for people. Bounded, because a cycle does not fail for want of them: the next one writes them whole. */
+export const history = proxyActivities<ReturnType<typeof createHistoryFilesActivities>>({
+  startToCloseTimeout: "10 minutes",
+  scheduleToCloseTimeout: "30 minutes",
   retry: patient,
 });
 
@@ -56,7 +72,9 @@ const singleCall = "45s";
  * Waits, attempt after attempt, for room in the account's quota and for its turn in the rate budget: behind
  * jobs of other fleets that may take days.
  */
-export const admission = proxyActivities<Pick<Training, "startTrainingJob">>({
+export const admission = proxyActivities<
+  Pick<Training, "startTrainingJob"> & Pick<Tuning, "startTuningJob">
+>({
   startToCloseTimeout: singleCall,
   scheduleToCloseTimeout: "7 days",
   retry: patient,
@@ -65,8 +83,10 @@ export const admission = proxyActivities<Pick<Training, "startTrainingJob">>({
 /** Single calls of SageMaker's control plane. */
 export const controlPlane = proxyActivities<
   Pick<Training, "findEndedJob" | "stopTrainingJob"> &
+    Pick<Tuning, "findEndedTuningJob" | "stopTuningJob"> &
+    Pick<Withdrawals, "recordWithdrawal"> &
     ReturnType<typeof createEvaluationActivities> &
-    ReturnType<typeof createRegistryActivities>
+    Pick<Registry, "registerModel">
 >({
   startToCloseTimeout: singleCall,
   scheduleToCloseTimeout: "6 hours",
@@ -74,7 +94,10 @@ export const controlPlane = proxyActivities<
 });
 
 /** A batch of copies within S3. */
-export const artifacts = proxyActivities<ReturnType<typeof createArtifactActivities>>({
+export const artifacts = proxyActivities<
+  ReturnType<typeof createArtifactActivities> &
+    Pick<Withdrawals, "restoreArtifacts" | "removeWithdrawnArtifact">
+>({
   startToCloseTimeout: "10 minutes",
   scheduleToCloseTimeout: "6 hours",
   retry: patient,
@@ -108,17 +131,40 @@ export const verification = proxyActivities<Pick<Endpoints, "verifyAndPoint">>({
 });
 
 /**
- * Carries a result to the workflow or the row that waits for it. Retried for ever: giving up would leave a
- * release waiting for an answer that nobody sends any more.
+ * A denied model is to be gone within a minute: a worker that dies is noticed early. What has not come to an end in
+ * an hour is tried again with the next batch, which looks after the endpoint first.
+ */
+export const wayBack = proxyActivities<Pick<Withdrawals, "settleWithdrawals">>({
+  startToCloseTimeout: "15 minutes",
+  scheduleToCloseTimeout: "1 hour",
+  heartbeatTimeout: "20s",
+  retry: { initialInterval: "1s", backoffCoefficient: 2, maximumInterval: "20s" },
+});
+
+/**
+ * Carries a result to the workflow or the row that waits for it, and a decision to the registry. Retried for ever:
+ * giving up would leave a release waiting for an answer that nobody sends any more, or lose what a person decided.
  */
 export const messenger = proxyActivities<
   Pick<Endpoints, "rejectPublications"> &
+    Pick<Registry, "recordDecision"> &
+    Pick<Withdrawals, "cancelPublications" | "tellDelay"> &
+    ReturnType<typeof createApprovalActivities> &
     ReturnType<typeof createPublicationActivities> &
     ReturnType<typeof createFailureActivities>
 >({ startToCloseTimeout: singleCall, retry: patient });
 
+/** People wait for nothing here: after a quarter of an hour the release's page says that nobody was told. */
+export const notifications = proxyActivities<ReturnType<typeof createNotificationActivities>>({
+  startToCloseTimeout: "30s",
+  scheduleToCloseTimeout: "15 minutes",
+  retry: patient,
+});
+
 /** One long attempt that heartbeats; when its worker dies, another takes over within half a minute. */
-export const watcher = proxyActivities<ReturnType<typeof createJobWatcherActivities>>({
+export const watcher = proxyActivities<
+  ReturnType<typeof createJobWatcherActivities> & ReturnType<typeof createRegistryWatchActivities>
+>({
   startToCloseTimeout: "3 hours",
   heartbeatTimeout: "30s",
   retry: { initialInterval: "1s", backoffCoefficient: 2, maximumInterval: "30s" },

@@ -17,11 +17,16 @@ export interface Cycle {
 /** Set by Temporal on what a schedule starts: the time it was due, also when it runs late or is backfilled. */
 const scheduledStartTime = defineSearchAttributeKey("TemporalScheduledStartTime", "DATETIME");
 
-export function nameCycle({ spec, at }: RetrainFleetInput): Cycle {
+/** Given, else when the schedule had it due, else now: ISO. */
+export function cycleTime(at: string | undefined): string {
   const { typedSearchAttributes, startTime } = workflowInfo();
-  const time = at ?? (typedSearchAttributes.get(scheduledStartTime) ?? startTime).toISOString();
+  return at ?? (typedSearchAttributes.get(scheduledStartTime) ?? startTime).toISOString();
+}
+
+export function nameCycle({ spec, at, testing = false }: RetrainFleetInput): Cycle {
+  const time = cycleTime(at);
   try {
-    const cycle = cycleId(time);
+    const cycle = cycleId(time, { testing });
     return { fleet: spec.name, cycle, window: cycleWindow(spec.source.window, time) };
   } catch (error) {
     // A plain Error would repeat the workflow task for ever.

@@ -1,7 +1,10 @@
 /** Every workflow, for Temporal's bundle, which needs one entry. */
 export { releaseModel } from "./release-model.js";
 export { retrainFleet } from "./retrain-fleet.js";
+export { retrainOnSchedule } from "./retrain-on-schedule.js";
 export { retrainModel } from "./retrain-model.js";
 export { retrainShard } from "./retrain-shard.js";
 export { serveEndpoint } from "./serve-endpoint.js";
 export { watchJobs } from "./watch-jobs.js";
+export { watchRegistry } from "./watch-registry.js";
+export { withdrawModel } from "./withdraw-model.js";

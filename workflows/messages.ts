@@ -5,10 +5,13 @@ import type { FleetSpec } from "../fleet/spec.schema.js";
 /** Workflow types, as the Temporal web UI shows them. */
 export const WORKFLOWS = {
   retrainFleet: "retrainFleet",
+  retrainOnSchedule: "retrainOnSchedule",
   retrainShard: "retrainShard",
   retrainModel: "retrainModel",
   releaseModel: "releaseModel",
   serveEndpoint: "serveEndpoint",
+  withdrawModel: "withdrawModel",
+  watchRegistry: "watchRegistry",
   watchJobs: "watchJobs",
 } as const;
 
@@ -17,6 +20,8 @@ export const TASK_QUEUES = { control: "modelfleet", warehouse: "modelfleet-wareh
 
 export const workflowIds = {
   retrainFleet: (fleet: string, cycle: string) => `retrain-fleet/${fleet}/${cycle}`,
+  /** Temporal appends the time that it was due: `…-2026-12-01T03:00:00Z`. */
+  retrainOnSchedule: (fleet: string) => `retrain-on-schedule/${fleet}`,
   retrainShard: (fleet: string, cycle: string, shard: number) =>
     `retrain-shard/${fleet}/${cycle}/${shard}`,
   retrainModel: (fleet: string, customerKey: string, cycle: string) =>
@@ -24,8 +29,14 @@ export const workflowIds = {
   releaseModel: (fleet: string, customerKey: string, version: number) =>
     `release/${fleet}/${customerKey}/${version}`,
   serveEndpoint: (fleet: string, stage: string) => `endpoint/${fleet}/${stage}`,
+  withdrawModel: (fleet: string, customerKey: string, version: number) =>
+    `withdraw/${fleet}/${customerKey}/${version}`,
+  watchRegistry: (account: string, region: string) => `watch-registry/${account}/${region}`,
   watchJobs: (account: string, region: string) => `watch-jobs/${account}/${region}`,
 } as const;
+
+/** The Temporal Schedule of a fleet. */
+export const scheduleId = (fleet: string): string => `fleet/${fleet}`;
 
 /** Durations that tests shorten. Seconds. */
 export interface Pace {
@@ -33,16 +44,22 @@ export interface Pace {
   readonly guardSeconds: number;
   /** Publications that arrive within this time share a batch. */
   readonly collectSeconds: number;
-  /** Before another round of a job that SageMaker itself failed; doubled for the round after. */
+  /**
+   * Before another round of a job that SageMaker itself failed, and before another refresh when one failed that a
+   * withdrawal waits for; doubled for the round after.
+   */
   readonly roundSeconds: number;
   /** Without a publication for this long an endpoint's workflow ends; the next one starts it again. */
   readonly idleSeconds: number;
+  /** Clients follow the pointer within this time; only then is a withdrawn artifact taken away. */
+  readonly graceSeconds: number;
 }
 export const DEFAULT_PACE: Pace = {
   guardSeconds: 15 * 60,
   collectSeconds: 2,
   roundSeconds: 2 * 60,
   idleSeconds: 60 * 60,
+  graceSeconds: 30,
 };
 
 export interface RetrainFleetInput {
@@ -51,6 +68,8 @@ export interface RetrainFleetInput {
   readonly at?: string;
   /** Train also the customers whose data, code and spec are those of their champion. */
   readonly force?: boolean;
+  /** One training job in place of each search: shows that the whole path works. A cycle of its own. */
+  readonly testing?: boolean;
   readonly pace?: Pace;
 }
 
@@ -65,11 +84,18 @@ export interface CycleReport {
   readonly failed: number;
 }
 
+export type ScheduledOutcome =
+  | { readonly kind: "ran"; readonly report: CycleReport }
+  /** The cycle runs already, or has completed: it is left as it is. */
+  | { readonly kind: "found"; readonly fleet: string; readonly cycle: string };
+
 export interface RetrainShardInput {
   readonly fleet: string;
   readonly stage: string;
   readonly cycle: string;
   readonly shard: number;
+  /** The fleet searches hyperparameters: a tuning job in place of a training job. */
+  readonly tune: boolean;
   /** Customers in flight at a time. */
   readonly window: number;
   /** Customers done between two signals of progress to the cycle. */
@@ -89,6 +115,8 @@ export interface RetrainModelInput {
   readonly stage: string;
   readonly cycle: string;
   readonly customerKey: string;
+  /** By a tuning job, whose best training job is evaluated; else by one training job. */
+  readonly tune: boolean;
   readonly pace: Pace;
 }
 
@@ -112,6 +140,8 @@ export interface ReleaseModelInput {
 export type ReleaseOutcome =
   | { readonly kind: "serving"; readonly targetModel: string }
   | { readonly kind: "denied"; readonly by: string; readonly note: string }
+  | { readonly kind: "superseded"; readonly version: number }
+  | { readonly kind: "expired"; readonly after: string }
   | { readonly kind: "rejected"; readonly because: string };
 
 export interface ServeEndpointInput {
@@ -120,6 +150,11 @@ export interface ServeEndpointInput {
   readonly pace: Pace;
   /** What had been asked for when the previous run continued as new. */
   readonly wanted?: readonly Publication[];
+  readonly withdrawals?: readonly Withdrawal[];
+  /** Customers whose overwritten artifact may still be in the containers' memory: a refresh is owed. */
+  readonly unsure?: readonly string[];
+  /** When the last refresh was made: the next one's name must be another. */
+  readonly refreshedAt?: string;
 }
 
 /** One version of one customer's model that shall serve. */
@@ -130,16 +165,48 @@ export interface Publication {
   readonly releaseWorkflowId: string;
 }
 
+export interface WithdrawModelInput {
+  readonly fleet: string;
+  readonly stage: string;
+  readonly customerKey: string;
+  /** The version that shall no longer serve. */
+  readonly version: number;
+  readonly decision: Decision;
+  /** The version to go back to; by default the newest other approved one that has served or could. */
+  readonly to?: number;
+  readonly pace: Pace;
+}
+
+/** What serves a customer after a withdrawal; null: nothing does. */
+export interface WithdrawalOutcome {
+  readonly version: number;
+  readonly servesNow: { readonly version: number; readonly targetModel: string } | null;
+}
+
+export interface Withdrawal {
+  readonly customerKey: string;
+  readonly version: number;
+  readonly to?: number;
+  readonly withdrawWorkflowId: string;
+}
+
 export interface WatchJobsInput {
+  readonly account: string;
+  readonly region: string;
+}
+
+export interface WatchRegistryInput {
   readonly account: string;
   readonly region: string;
 }
 
 export interface JobEnded {
   readonly jobName: string;
-  /** SageMaker's TrainingJobStatus. */
+  /** SageMaker's TrainingJobStatus; of a search that found no model, Failed. */
   readonly status: string;
   readonly failureReason?: string;
+  /** Of a tuning job that completed: the one of its training jobs whose model is evaluated. */
+  readonly bestTrainingJobName?: string;
 }
 
 export interface Decision {
@@ -154,18 +221,27 @@ export type PublicationOutcome =
 
 /** To retrainModel, from the job watcher: the job has reached an end. */
 export const jobEnded = defineSignal<[JobEnded]>("jobEnded");
-/** To releaseModel: decide; refused without a history event when decided already or nobody is named. */
+/** To releaseModel: decide; refused without a history event when it cannot be taken, with the reason. */
 export const decide = defineUpdate<Decision, [Decision]>("decide");
 /** To releaseModel, for the web UI and `temporal workflow signal`. */
 export const approve = defineSignal<[{ by: string; note?: string }]>("approve");
 export const deny = defineSignal<[{ by: string; note?: string }]>("deny");
+/** To releaseModel, from the activity that registers: a newer version of the customer is there. */
+export const superseded = defineSignal<[{ version: number }]>("superseded");
 /** To serveEndpoint, from releaseModel by way of an activity that signals with start. */
 export const publish = defineSignal<[Publication]>("publish");
 /** To releaseModel, from the endpoint's workflow. */
 export const published = defineSignal<[PublicationOutcome]>("published");
+/** To serveEndpoint: this version must not serve any more. */
+export const withdraw = defineSignal<[Withdrawal]>("withdraw");
+/** To withdrawModel, from the endpoint's workflow. */
+export const withdrawn = defineSignal<[WithdrawalOutcome]>("withdrawn");
+/** To withdrawModel: why the version still serves; it is tried again. */
+export const withdrawalDelayed =
+  defineSignal<[{ version: number; because: string }]>("withdrawalDelayed");
 /**
- * To watchJobs, with start: there is a job to watch, even if the watcher is about to end
- * for want of one.
+ * To watchJobs and watchRegistry, with start: there is something to watch, even if the watcher is about to end
+ * for want of it.
  */
 export const wake = defineSignal("wake");
 /** To retrainFleet, from its shards, every few customers. */

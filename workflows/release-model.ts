@@ -1,121 +1,68 @@
 /** One model version on its way to serving: approved or denied, then published by the endpoint's workflow. */
+import { WorkflowExecutionAlreadyStartedError } from "@temporalio/common";
 import {
-  ApplicationFailure,
   condition,
   getExternalWorkflowHandle,
   isCancellation,
-  log,
-  setCurrentDetails,
-  setHandler,
+  startChild,
   upsertSearchAttributes,
   workflowInfo,
 } from "@temporalio/workflow";
+import { FAILURES } from "../fleet/errors.js";
+import { describeRelease, type ReleaseState } from "../fleet/release.js";
+import { messenger } from "./activities.js";
+import { untilDecided } from "./await-decision.js";
+import { workflowFailure } from "./failures.js";
 import {
-  decideRelease,
-  describeRelease,
-  openRelease,
-  refusalOf,
-  type ReleaseState,
-} from "../fleet/release.js";
-import { controlPlane, messenger } from "./activities.js";
-import {
-  approve,
-  decide,
-  type Decision,
-  deny,
   type Publication,
-  type PublicationOutcome,
   publish,
-  published,
   type ReleaseModelInput,
   type ReleaseOutcome,
+  type WithdrawModelInput,
   workflowIds,
+  WORKFLOWS,
 } from "./messages.js";
-import { attributeKeys } from "./search-attributes.js";
+import { type ApprovalState, attributeKeys, searchAttributes } from "./search-attributes.js";
+import { type Desk, openDesk, take, type Verdict } from "./release-desk.js";
 
+/**
+ * Ends when the version serves, or never will. A denial is taken at any instant until then: one that comes while
+ * the version is being published waits for what the endpoint answers, and has it withdrawn if it serves.
+ */
 export async function releaseModel(input: ReleaseModelInput): Promise<ReleaseOutcome> {
-  const inbox: Inbox = {};
-  listen(input, inbox);
-  show(input, stateOf(input, inbox));
-  const by = input.approvedBy ?? (await arrival(() => inbox.decision)).by;
-  if (inbox.decision !== undefined) {
-    await carryOut(input, inbox.decision);
-    const { verdict, note } = inbox.decision;
-    if (verdict === "deny") return { kind: "denied", by, note: note ?? "" };
+  const desk = openDesk(input);
+  if (isIn(desk, "awaiting-approval")) await untilDecided(input, desk);
+  await recordVerdicts(input, desk);
+  if (isIn(desk, "publishing")) {
+    await requestPublication(input);
+    await condition(() => !isIn(desk, "publishing"));
+    await recordVerdicts(input, desk);
+    await condition(() => !isIn(desk, "denied-while-publishing"));
   }
-  show(input, { kind: "publishing", approvedBy: by });
-  await requestPublication(input);
-  const outcome = await arrival(() => inbox.outcome);
-  show(input, { ...outcome, approvedBy: by });
-  return outcome.kind === "serving"
-    ? { kind: "serving", targetModel: outcome.targetModel }
-    : { kind: "rejected", because: outcome.because };
+  // Denied before the endpoint was asked.
+  take(input, desk, { kind: "not-served", because: "it was not asked for" });
+  if (desk.state.kind === "denied-while-serving") await startWithdrawal(input, desk.state);
+  if (isIn(desk, "expired")) await desk.farewell;
+  return outcomeOf(desk.state);
 }
 
-/** What messages have brought so far. The first of each counts, whatever comes later or twice. */
-interface Inbox {
-  decision?: Decision;
-  outcome?: PublicationOutcome;
-}
+/** Not compared in place: the compiler does not know that a wait changes the state. */
+const isIn = (desk: Desk, kind: ReleaseState["kind"]): boolean => desk.state.kind === kind;
 
-function listen(input: ReleaseModelInput, inbox: Inbox): void {
-  const refusal = (decision: Partial<Decision> | undefined): string | null =>
-    refusalOf(stateOf(input, inbox), decision ?? {});
-  const signalled = (decision: Partial<Decision>): void => {
-    const refused = refusal(decision);
-    if (refused === null) inbox.decision = complete(decision);
-    else {
-      // A signal cannot be answered, so the page that it was sent from tells.
-      log.warn("decision refused", { refused });
-      show(input, stateOf(input, inbox), `The last signal was refused: ${refused}.`);
-    }
-  };
-  setHandler(published, (outcome) => {
-    if (outcome.version === input.version) inbox.outcome ??= outcome;
-  });
-  setHandler(
-    decide,
-    (decision) => {
-      inbox.decision = decision;
-      return decision;
-    },
-    {
-      // Synchronous, or a refusal would hang the caller. A refused update leaves no trace in the history.
-      validator: (decision: Decision) => {
-        const refused = refusal(decision);
-        if (refused !== null) throw ApplicationFailure.nonRetryable(refused, "DecisionRefused");
-      },
-    },
-  );
-  setHandler(approve, (said) => signalled({ ...said, verdict: "approve" }));
-  setHandler(deny, (said) => signalled({ ...said, verdict: "deny" }));
-}
+const ATTRIBUTES: Readonly<Record<Verdict["state"], ApprovalState>> = {
+  approved: "APPROVED",
+  denied: "DENIED",
+  superseded: "SUPERSEDED",
+  expired: "EXPIRED",
+};
 
-/** After `refusalOf` found nothing missing. */
-const complete = ({ verdict, by, note }: Partial<Decision>): Decision => ({
-  verdict: verdict ?? "deny",
-  by: by ?? "",
-  ...(note === undefined ? {} : { note }),
-});
-
-const stateOf = (input: ReleaseModelInput, inbox: Inbox): ReleaseState =>
-  inbox.decision === undefined ? openRelease(input.approvedBy) : decideRelease(inbox.decision);
-
-async function arrival<T>(read: () => T | undefined): Promise<T> {
-  for (;;) {
-    const arrived = read();
-    if (arrived !== undefined) return arrived;
-    await condition(() => read() !== undefined);
-  }
-}
-
-/** The registry and the ledger hold the decision before anything serves. */
-async function carryOut(input: ReleaseModelInput, decision: Decision): Promise<void> {
+/** In the order they came: the registry and the ledger hold an approval before anything serves. */
+async function recordVerdicts(input: ReleaseModelInput, { unrecorded }: Desk): Promise<void> {
   const { fleet, customerKey, version } = input;
-  show(input, decideRelease(decision));
-  const value = decision.verdict === "approve" ? "APPROVED" : "DENIED";
-  upsertSearchAttributes([{ key: attributeKeys.approvalState, value }]);
-  await controlPlane.recordDecision({ fleet, customerKey, version, decision });
+  for (let next = unrecorded.shift(); next !== undefined; next = unrecorded.shift()) {
+    upsertSearchAttributes([{ key: attributeKeys.approvalState, value: ATTRIBUTES[next.state] }]);
+    await messenger.recordDecision({ fleet, customerKey, version, ...next });
+  }
 }
 
 /** Straight to the endpoint's workflow: one action instead of two. Only when none runs, an activity starts it. */
@@ -132,12 +79,46 @@ async function requestPublication(input: ReleaseModelInput): Promise<void> {
   }
 }
 
-function show(input: ReleaseModelInput, state: ReleaseState, more = ""): void {
-  const howTo =
-    state.kind === "awaiting-approval"
-      ? `\n\nDecide with \`modelfleet approve ${input.fleet} ${input.customerKey}\` or \`modelfleet deny …\`, ` +
-        'or send the signal `approve` or `deny` with `{"by": "your name", "note": "why"}`.'
-      : "";
-  const title = `Version ${input.version} of ${input.customerKey} **${describeRelease(state)}**`;
-  setCurrentDetails(`${title}\n\n${input.evaluation}${howTo}${more === "" ? "" : `\n\n${more}`}`);
+/** It goes on by itself. One that runs already, started by whoever denied it elsewhere, does the same. */
+async function startWithdrawal(
+  input: ReleaseModelInput,
+  { by, note }: { readonly by: string; readonly note: string },
+): Promise<void> {
+  const { fleet, stage, cycle, customerKey, version, pace } = input;
+  const decision = { verdict: "deny", by, note } as const;
+  const args: WithdrawModelInput = { fleet, stage, customerKey, version, decision, pace };
+  try {
+    await startChild(WORKFLOWS.withdrawModel, {
+      workflowId: workflowIds.withdrawModel(fleet, customerKey, version),
+      args: [args],
+      parentClosePolicy: "ABANDON",
+      workflowIdReusePolicy: "ALLOW_DUPLICATE",
+      typedSearchAttributes: searchAttributes({ fleet, cycle, customer: customerKey }),
+      staticSummary: `Withdraw version ${version} of ${customerKey} of ${fleet}`,
+    });
+  } catch (error) {
+    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+  }
+}
+
+function outcomeOf(state: ReleaseState): ReleaseOutcome {
+  switch (state.kind) {
+    case "serving":
+      return { kind: "serving", targetModel: state.targetModel };
+    case "rejected":
+      return { kind: "rejected", because: state.because };
+    case "superseded":
+    case "expired":
+      return state;
+    case "denied":
+    case "denied-while-serving":
+      return { kind: "denied", by: state.by, note: state.note };
+    case "awaiting-approval":
+    case "publishing":
+    case "denied-while-publishing":
+      throw workflowFailure({
+        type: FAILURES.unexpected,
+        message: `the release ended too early: ${describeRelease(state)}`,
+      });
+  }
 }

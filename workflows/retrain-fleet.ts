@@ -10,7 +10,7 @@ import {
 import { FAILURES } from "../fleet/errors.js";
 import { failureBudgetExceeded } from "../fleet/failure-budget.js";
 import { LIMITS } from "../fleet/limits.js";
-import { ledger, warehouse } from "./activities.js";
+import { history, ledger, warehouse } from "./activities.js";
 import { type CycleProgress, trackProgress } from "./cycle-progress.js";
 import { type Cycle, nameCycle, tagCycle } from "./cycle-time.js";
 import { failureOf, workflowFailure } from "./failures.js";
@@ -37,7 +37,9 @@ export async function retrainFleet(input: RetrainFleetInput): Promise<CycleRepor
   try {
     await runCycle(input, cycle, progress);
     progress.enter("completed");
-    return await ledger.closeCycle({ ...idsOf(cycle), state: "completed" });
+    const report = await ledger.closeCycle({ ...idsOf(cycle), state: "completed" });
+    await writeHistory(cycle);
+    return report;
   } catch (error) {
     return await CancellationScope.nonCancellable(() => closeUnfinished(cycle, progress, error));
   }
@@ -48,12 +50,13 @@ async function runCycle(
   cycle: Cycle,
   progress: CycleProgress,
 ): Promise<void> {
-  const { spec, force = false } = input;
+  const { spec, force = false, testing = false } = input;
   const ids = idsOf(cycle);
   const { workflowId } = workflowInfo();
 
   progress.enter("exporting");
-  await ledger.openCycle({ spec, cycle: cycle.cycle, window: cycle.window, workflowId, force });
+  const opened = { cycle: cycle.cycle, window: cycle.window, workflowId, force, testing };
+  await ledger.openCycle({ spec, ...opened });
   await warehouse.exportDataset(ids);
 
   progress.enter("planning");
@@ -81,13 +84,14 @@ async function runShards(
   const everyShare = Math.ceil(plan.train / LIMITS.progressSignals);
   const progressStep = Math.max(LIMITS.progressStep, everyShare);
   const stage = spec.stages[0].name;
+  const tune = spec.tuning !== undefined;
   const shards = Array.from({ length: plan.shards }, (_none, index) => index);
   await slidingWindow(shards, inFlight, async (shard) => {
     const workflowId = workflowIds.retrainShard(fleet, cycle, shard);
     const totals = await onceFree(workflowId, () =>
       executeChild(retrainShard, {
         workflowId,
-        args: [{ fleet, stage, cycle, shard, window, progressStep, pace }],
+        args: [{ fleet, stage, cycle, shard, tune, window, progressStep, pace }],
         parentClosePolicy: "REQUEST_CANCEL",
         workflowIdReusePolicy: "ALLOW_DUPLICATE",
         typedSearchAttributes: searchAttributes({ fleet, cycle }),
@@ -114,7 +118,17 @@ async function closeUnfinished(
   } catch (closing) {
     log.error("cycle not closed", { ...idsOf(cycle), ...failureOf(closing) });
   }
+  await writeHistory(cycle);
   throw cancelled ? error : workflowFailure(failure, error);
+}
+
+/** Last, and not cut short: how the cycle ended is on record already, and nobody waits for these files. */
+async function writeHistory({ fleet }: Cycle): Promise<void> {
+  try {
+    await CancellationScope.nonCancellable(() => history.writeHistoryFiles({ fleet }));
+  } catch (error) {
+    log.error("history files not written", { fleet, ...failureOf(error) });
+  }
 }
 
 const idsOf = ({ fleet, cycle }: Cycle): { fleet: string; cycle: string } => ({ fleet, cycle });

@@ -1,4 +1,4 @@
-/** One customer's cycle: train, judge the challenger against the champion, register it, release it. */
+/** One customer's cycle: train or tune, judge the challenger against the champion, register it, release it. */
 import {
   CancellationScope,
   isCancellation,
@@ -13,25 +13,26 @@ import { type Failure, failureOf, workflowFailure } from "./failures.js";
 import { type RetrainModelInput, type RetrainOutcome, workflowIds } from "./messages.js";
 import { releaseModel } from "./release-model.js";
 import { searchAttributes } from "./search-attributes.js";
-import { listenForEndedJobs, train, type TrainingJobs } from "./training-jobs.js";
+import { listenForEndedJobs, makeModel, type ModelJobs, stopJobs } from "./training-jobs.js";
 
 /**
  * Fails with `<customer>: <the last line of the traceback>`, so that the web UI's list shows the cause.
- * Cancelled, it stops its training job: else the job bills on.
+ * Cancelled, it stops its training or tuning job: else the job bills on.
  *
  * Billable Temporal actions of a customer whom the policy approves, from here until it serves:
- *   2 retrainModel as a child · 3 startTrainingJob, evaluateModel, registerModel · 1 guard timer
- *   1 signal jobEnded · 2 releaseModel as a child · 1 signal publish · 1 signal published = 11
+ *   2 retrainModel as a child · 3 startTrainingJob or startTuningJob, evaluateModel, registerModel
+ *   1 guard timer · 1 signal jobEnded · 2 releaseModel as a child · 1 signal publish · 1 signal published = 11
  * and in shares: 0.1 progress, 0.05 to 0.1 a batch of publications, 0.02 shard and cycle: below 12.
  */
 export async function retrainModel(input: RetrainModelInput): Promise<RetrainOutcome> {
-  const jobs = listenForEndedJobs();
+  const jobs = listenForEndedJobs(input);
   try {
-    const trainingJobName = await train(input, jobs);
+    const { trainingJobName, details } = await makeModel(input, jobs);
     const { fleet, cycle, customerKey } = input;
     const job = { fleet, cycle, customerKey, trainingJobName };
     const { decision, because } = await controlPlane.evaluateModel(job);
-    setCurrentDetails(`Training job \`${trainingJobName}\`. **${decision}**: ${because}`);
+    const judged = `Training job \`${trainingJobName}\`. **${decision}**: ${because}`;
+    setCurrentDetails(input.tune ? `${judged}\n\n${details}` : judged);
     if (decision === "keep-champion") return { kind: "champion-kept", because };
     // A version that is registered without a release would wait for ever: not to be cut by cancellation.
     return await CancellationScope.nonCancellable(() => register(input, because));
@@ -66,17 +67,13 @@ async function register(input: RetrainModelInput, evaluation: string): Promise<R
   return { kind: "registered", version };
 }
 
-async function giveUp(
-  input: RetrainModelInput,
-  jobs: TrainingJobs,
-  error: unknown,
-): Promise<never> {
+async function giveUp(input: RetrainModelInput, jobs: ModelJobs, error: unknown): Promise<never> {
   const { fleet, cycle, customerKey } = input;
   const cancelled = isCancellation(error);
   const failure: Failure = cancelled
     ? { type: FAILURES.trainingStopped, message: "cancelled before it was done" }
     : failureOf(error);
-  if (jobs.open) await stopTrainingJob(input);
+  if (jobs.open) await stopOpenJobs(input);
   const { type: errorType, message: reason } = failure;
   const { customer } = await messenger.recordFailure({
     fleet,
@@ -90,10 +87,10 @@ async function giveUp(
 }
 
 /** A job that cannot be stopped ends by its maximum runtime: no reason to hide the first failure. */
-async function stopTrainingJob({ fleet, cycle, customerKey }: RetrainModelInput): Promise<void> {
+async function stopOpenJobs(input: RetrainModelInput): Promise<void> {
   try {
-    await controlPlane.stopTrainingJob({ fleet, cycle, customerKey });
+    await stopJobs(input);
   } catch (error) {
-    log.error("training job not stopped", { customerKey, ...failureOf(error) });
+    log.error("job not stopped", { customerKey: input.customerKey, ...failureOf(error) });
   }
 }

@@ -58,12 +58,12 @@ async function retrainCustomer(
 }
 
 async function runChild(input: RetrainShardInput, customerKey: string): Promise<RetrainOutcome> {
-  const { fleet, stage, cycle, pace } = input;
+  const { fleet, stage, cycle, tune, pace } = input;
   const workflowId = workflowIds.retrainModel(fleet, customerKey, cycle);
   return onceFree(workflowId, () =>
     executeChild(retrainModel, {
       workflowId,
-      args: [{ fleet, stage, cycle, customerKey, pace }],
+      args: [{ fleet, stage, cycle, customerKey, tune, pace }],
       parentClosePolicy: "REQUEST_CANCEL",
       // The ledger says who is trained. Done twice, it finds its job, its version and its release by name.
       workflowIdReusePolicy: "ALLOW_DUPLICATE",

@@ -9,7 +9,7 @@ export const attributeKeys = {
   approvalState: defineSearchAttributeKey(SEARCH_ATTRIBUTES.approvalState, "KEYWORD"),
 } as const;
 
-export type ApprovalState = "PENDING" | "APPROVED" | "DENIED";
+export type ApprovalState = "PENDING" | "APPROVED" | "DENIED" | "SUPERSEDED" | "EXPIRED";
 
 export interface Attributes {
   readonly fleet: string;

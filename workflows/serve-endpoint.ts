@@ -1,4 +1,4 @@
-/** The only workflow that touches one stage's endpoint of one fleet: publishes approved versions, in batches. */
+/** The only workflow that touches one stage's endpoint of one fleet: publishes approved versions, withdraws denied ones. */
 import {
   CancellationScope,
   condition,
@@ -10,103 +10,154 @@ import {
   workflowInfo,
 } from "@temporalio/workflow";
 import { LIMITS } from "../fleet/limits.js";
-import { artifacts, messenger, refresh, verification } from "./activities.js";
+import { wayBack } from "./activities.js";
+import {
+  accept,
+  carryOver,
+  deny,
+  isAsked,
+  openDesk,
+  openPublications,
+  putBack,
+  takeBatch,
+  takeDenied,
+  type Desk,
+} from "./desk.js";
+import { reject, serveBatch, type Refreshes } from "./endpoint-batch.js";
 import { failureOf } from "./failures.js";
-import { type Publication, publish, type ServeEndpointInput } from "./messages.js";
+import { publish, type ServeEndpointInput, withdraw } from "./messages.js";
 
 /**
- * Started by the first publication, ends when none came for a while. Every publication that was ever signalled
- * gets an outcome: it is served, rejected, replaced by a newer version, or carried into the next run.
+ * Started by the first request, ends when none came for a while. Every publication that was ever signalled gets an
+ * outcome: it is served, rejected, replaced by a newer version, or carried into the next run. Every withdrawal is
+ * done, however often that takes.
+ *
+ * Two lanes. Batches copy, refresh and verify, for minutes. A withdrawal that only moves a pointer does not wait for
+ * them: the ledger's locks let it and a publication of the same customer happen in either order. One that needs a
+ * refresh joins the next batch.
  */
 export async function serveEndpoint(input: ServeEndpointInput): Promise<void> {
-  const desk: Desk = { wanted: new Map(), replaced: [] };
-  for (const publication of input.wanted ?? []) accept(desk, publication);
+  const course: Course = {
+    desk: openDesk(input),
+    isMoving: false,
+    isLeaving: false,
+    ...(input.refreshedAt === undefined ? {} : { refreshedAt: input.refreshedAt }),
+  };
+  const { desk } = course;
   setHandler(publish, (publication) => accept(desk, publication));
+  setHandler(withdraw, (withdrawal) => deny(desk, withdrawal));
+  const moved = moveDenied(input, course);
   try {
-    await servePublications(input, desk);
+    await serveRequests(input, course);
   } catch (error) {
     if (!isCancellation(error)) throw error;
-    const left = open(desk);
-    if (left.length > 0)
-      await CancellationScope.nonCancellable(() =>
-        reject(input, left, "the endpoint's workflow was cancelled"),
-      );
+    await CancellationScope.nonCancellable(async () => {
+      await moved;
+      await clearDesk(input, course);
+    });
     throw error;
   }
 }
 
-/** What has been asked for and not been answered. */
-interface Desk {
-  /** By customer, the newest version. */
-  readonly wanted: Map<string, Publication>;
-  /** Older versions, each of whose releases still waits for an answer. */
-  replaced: Publication[];
+interface Course extends Refreshes {
+  readonly desk: Desk;
+  /** A withdrawal is being made that only moves a pointer. */
+  isMoving: boolean;
+  /** The run is about to continue as new: no further one is begun. */
+  isLeaving: boolean;
 }
 
-function accept(desk: Desk, asked: Publication): void {
-  const other = desk.wanted.get(asked.customerKey);
-  if (other === undefined || asked.version >= other.version)
-    desk.wanted.set(asked.customerKey, asked);
-  // The same version asked for twice is one wish.
-  if (other === undefined || asked.version === other.version) return;
-  desk.replaced.push(asked.version > other.version ? other : asked);
-}
-
-const open = (desk: Desk): Publication[] => [...desk.replaced, ...desk.wanted.values()];
-
-async function servePublications(input: ServeEndpointInput, desk: Desk): Promise<void> {
-  const { collectSeconds, idleSeconds } = input.pace;
-  const isAsked = (): boolean => desk.wanted.size > 0;
+async function serveRequests(input: ServeEndpointInput, course: Course): Promise<void> {
+  const { collectSeconds, idleSeconds, roundSeconds } = input.pace;
+  const { desk } = course;
   const isFull = (): boolean => desk.wanted.size >= LIMITS.publicationsPerBatch;
+  const isTired = (): boolean => workflowInfo().continueAsNewSuggested;
+  let failures = 0;
   for (;;) {
-    setCurrentDetails("Nothing to publish");
-    await condition(isAsked, idleSeconds * 1000, { summary: "idle" });
-    // Ends only with an empty desk; a signal that arrives with the end makes the server refuse the end.
-    if (!isAsked()) return;
-    // What arrives within this time shares one pass; a full batch need not wait.
-    await condition(isFull, collectSeconds * 1000, { summary: "collect publications" });
-    // A batch that has begun is brought to its end: half of it may serve already.
-    await CancellationScope.nonCancellable(() => serveBatch(input, desk));
-    if (workflowInfo().continueAsNewSuggested)
-      await continueAsNew<typeof serveEndpoint>({ ...input, wanted: open(desk) });
+    setCurrentDetails("Nothing to do");
+    await condition(() => isAsked(desk) || isTired(), idleSeconds * 1000, { summary: "idle" });
+    if (isAsked(desk)) {
+      // What arrives within this time shares one pass; a full batch need not wait.
+      await condition(isFull, collectSeconds * 1000, { summary: "collect requests" });
+      // A batch that has begun is brought to its end: half of it may serve already.
+      const isDone = await CancellationScope.nonCancellable(() =>
+        serveBatch(input, course, takeBatch(desk), desk),
+      );
+      failures = isDone ? 0 : failures + 1;
+    } else if (!isTired() && desk.denied.size === 0 && !course.isMoving) {
+      // Ends only with an empty desk; a signal that arrives with the end makes the server refuse the end.
+      return;
+    }
+    if (isTired()) await leave(input, course);
+    if (failures > 0) await rest(desk, roundSeconds, failures);
   }
 }
 
-async function serveBatch(input: ServeEndpointInput, desk: Desk): Promise<void> {
-  const replaced = desk.replaced;
-  const batch = [...desk.wanted.values()].slice(0, LIMITS.publicationsPerBatch);
-  // Off the desk before the first wait: a newer version that comes meanwhile replaces none of these.
-  desk.replaced = [];
-  for (const { customerKey } of batch) desk.wanted.delete(customerKey);
-  setCurrentDetails(`Publishing ${batch.length} versions, ${desk.wanted.size} more wanted`);
-  if (replaced.length > 0) await reject(input, replaced, "a newer version took its place");
-  await serve(input, batch);
+/** After a refresh that failed; what is new may be what mends it. */
+async function rest(desk: Desk, roundSeconds: number, failures: number): Promise<void> {
+  const waiting = desk.slow.size;
+  const hasNews = (): boolean =>
+    desk.wanted.size > 0 || desk.cancelled.length > 0 || desk.slow.size > waiting;
+  if (waiting === 0 && desk.unsure.size === 0) return;
+  const doublings = Math.min(failures - 1, LIMITS.refreshDoublings);
+  setCurrentDetails(
+    `The last refresh failed. ${waiting} withdrawals wait for the next one, which is tried again.`,
+  );
+  await condition(hasNews, roundSeconds * 1000 * 2 ** doublings, {
+    summary: "before another refresh",
+  });
 }
 
-/** One version's fault is told by the activities to its release; what fails here concerns all of them. */
-async function serve(input: ServeEndpointInput, batch: readonly Publication[]): Promise<void> {
-  const { fleet, stage } = input;
-  let left = batch;
+async function leave(input: ServeEndpointInput, course: Course): Promise<void> {
+  course.isLeaving = true;
+  await condition(() => !course.isMoving);
+  const { refreshedAt, desk } = course;
+  await continueAsNew<typeof serveEndpoint>({
+    ...input,
+    ...carryOver(desk),
+    ...(refreshedAt === undefined ? {} : { refreshedAt }),
+  });
+}
+
+/** Withdrawals that a pointer does, beside whatever batch is running. Ends when the run is cancelled. */
+async function moveDenied(input: ServeEndpointInput, course: Course): Promise<void> {
   try {
-    const { rejected } = await artifacts.copyArtifacts({ fleet, stage, publications: batch });
-    left = batch.filter(
-      ({ customerKey, version }) =>
-        !rejected.some((one) => one.customerKey === customerKey && one.version === version),
-    );
-    if (left.length === 0) return;
-    await refresh.ensureEndpoint({ fleet, stage });
-    await verification.verifyAndPoint({ fleet, stage, publications: left });
+    for (;;) {
+      await condition(() => course.desk.denied.size > 0 && !course.isLeaving);
+      course.isMoving = true;
+      await CancellationScope.nonCancellable(() => moveBack(input, course.desk));
+      course.isMoving = false;
+    }
   } catch (error) {
-    const failure = failureOf(error);
-    log.error("publications rejected", { fleet, stage, publications: left.length, ...failure });
-    await reject(input, left, failure.message);
+    if (!isCancellation(error)) throw error;
   }
 }
 
-async function reject(
-  { fleet, stage }: ServeEndpointInput,
-  publications: readonly Publication[],
-  because: string,
-): Promise<void> {
-  await messenger.rejectPublications({ fleet, stage, publications, because });
+async function moveBack({ fleet, stage }: ServeEndpointInput, desk: Desk): Promise<void> {
+  const withdrawals = takeDenied(desk);
+  try {
+    const settling = { fleet, stage, withdrawals, restored: null };
+    const { open } = await wayBack.settleWithdrawals(settling);
+    putBack(desk, open);
+  } catch (error) {
+    log.error("withdrawals delayed", { fleet, stage, ...failureOf(error) });
+    // The batch looks after the endpoint first, which may be what is missing.
+    putBack(desk, withdrawals);
+  }
+}
+
+/** Of a cancelled run: publications are told, withdrawals are made. What cannot be made is asked for again. */
+async function clearDesk(input: ServeEndpointInput, course: Course): Promise<void> {
+  const { desk } = course;
+  let isDone = true;
+  const isOwed = (): boolean => isDone && (desk.slow.size > 0 || desk.unsure.size > 0);
+  while (openPublications(desk).length > 0 || desk.denied.size > 0 || isOwed()) {
+    const left = openPublications(desk);
+    desk.wanted.clear();
+    desk.replaced = [];
+    desk.cancelled = [];
+    if (left.length > 0) await reject(input, left, "the endpoint's workflow was cancelled");
+    if (desk.denied.size > 0) await moveBack(input, desk);
+    if (isOwed()) isDone = await serveBatch(input, course, takeBatch(desk), desk);
+  }
 }

@@ -1,4 +1,4 @@
-/** Trains one model: starts its job, waits for the end, and goes another round when SageMaker itself failed. */
+/** Makes one model: trains or tunes, waits for the job's end, and goes another round when SageMaker itself failed. */
 import { condition, setCurrentDetails, setHandler, sleep } from "@temporalio/workflow";
 import { FAILURES } from "../fleet/errors.js";
 import { classifyFailure, failureSentence, failureTypes } from "../fleet/failure.js";
@@ -7,7 +7,7 @@ import { admission, controlPlane } from "./activities.js";
 import { type Failure, workflowFailure } from "./failures.js";
 import { type JobEnded, jobEnded, type RetrainModelInput } from "./messages.js";
 
-export interface TrainingJobs {
+export interface ModelJobs {
   /** By name: a signal may come twice, late, or for the job of an earlier round. */
   readonly ended: Map<string, JobEnded>;
   /** A job may be running whose end has not been seen: whoever gives up must stop it. */
@@ -15,7 +15,8 @@ export interface TrainingJobs {
 }
 
 /** Call before anything else: a signal that comes before its handler would wait for it, but nothing is lost. */
-export function listenForEndedJobs(): TrainingJobs {
+export function listenForEndedJobs({ tune }: RetrainModelInput): ModelJobs {
+  const { isEnd } = kindOf(tune);
   const ended = new Map<string, JobEnded>();
   setHandler(jobEnded, (job) => {
     if (isEnd(job)) ended.set(job.jobName, job);
@@ -23,33 +24,102 @@ export function listenForEndedJobs(): TrainingJobs {
   return { ended, open: false };
 }
 
-/** Returns the name of the job that completed; throws the customer's failure. */
-export async function train(input: RetrainModelInput, jobs: TrainingJobs): Promise<string> {
-  const { fleet, cycle, customerKey, pace } = input;
+export interface MadeModel {
+  /** The job whose model is to be evaluated: of a search, the best of its training jobs. */
+  readonly trainingJobName: string;
+  /** How it was made, for the workflow's page. */
+  readonly details: string;
+}
+
+/** Throws the customer's failure. */
+export async function makeModel(input: RetrainModelInput, jobs: ModelJobs): Promise<MadeModel> {
+  const kind = kindOf(input.tune);
   let failures = 0;
   for (let round = 0; round < LIMITS.trainingRounds + LIMITS.stoppedRounds; round++) {
     jobs.open = true;
-    const started = await admission.startTrainingJob({ fleet, cycle, customerKey, round });
-    const jobName = started.trainingJobName;
-    setCurrentDetails(`Training job \`${jobName}\`, round ${round + 1}`);
-    const end = started.ended ?? (await waitForEnd(jobName, jobs, pace.guardSeconds));
+    const started = await kind.start(input, round);
+    setCurrentDetails(started.details);
+    const end = started.ended ?? (await waitForEnd(started.jobName, input, jobs));
     jobs.open = false;
-    if (end.status === "Completed") return jobName;
+    if (end.status === "Completed")
+      return { trainingJobName: end.bestTrainingJobName ?? end.jobName, details: started.details };
     // Stopped before this run asked for it: an earlier run of the cycle was cancelled. Not this run's failure.
     if (started.ended?.status === "Stopped") continue;
 
-    const { failure, mayRepeat } = await readFailure(end);
+    const { failure, mayRepeat } = await readFailure(end, kind);
     failures++;
     if (!mayRepeat || failures >= LIMITS.trainingRounds) throw workflowFailure(failure);
-    await sleep(pace.roundSeconds * 1000 * 2 ** (failures - 1), {
+    await sleep(input.pace.roundSeconds * 1000 * 2 ** (failures - 1), {
       summary: "before another round",
     });
   }
   throw workflowFailure({
     type: FAILURES.trainingStopped,
-    message: `all ${LIMITS.stoppedRounds} training jobs of this cycle were stopped: run another cycle`,
+    message: `all ${LIMITS.stoppedRounds} ${kind.called}s of this cycle were stopped: run another cycle`,
   });
 }
+
+/** Of the customer's cycle, whatever is open. */
+export async function stopJobs({
+  fleet,
+  cycle,
+  customerKey,
+  tune,
+}: RetrainModelInput): Promise<void> {
+  const customer = { fleet, cycle, customerKey };
+  await (tune ? controlPlane.stopTuningJob(customer) : controlPlane.stopTrainingJob(customer));
+}
+
+interface StartedJob {
+  readonly jobName: string;
+  readonly details: string;
+  /** It had ended before: its signal may be long gone. */
+  readonly ended?: JobEnded;
+}
+
+interface KindOfJob {
+  readonly called: string;
+  readonly start: (input: RetrainModelInput, round: number) => Promise<StartedJob>;
+  readonly findEnded: (jobName: string) => Promise<JobEnded | null>;
+  /** Whether what was told is an end that can be worked with. */
+  readonly isEnd: (job: JobEnded) => boolean;
+}
+
+const kindOf = (tune: boolean): KindOfJob => (tune ? TUNING : TRAINING);
+
+const TRAINING: KindOfJob = {
+  called: "training job",
+  start: async ({ fleet, cycle, customerKey }, round) => {
+    const { trainingJobName, ...rest } = await admission.startTrainingJob({
+      fleet,
+      cycle,
+      customerKey,
+      round,
+    });
+    const details = `Training job \`${trainingJobName}\`, round ${round + 1}`;
+    return { jobName: trainingJobName, details, ...rest };
+  },
+  findEnded: (trainingJobName) => controlPlane.findEndedJob({ trainingJobName }),
+  isEnd: ({ status }) => isEndStatus(status),
+};
+
+const TUNING: KindOfJob = {
+  called: "tuning job",
+  start: async ({ fleet, cycle, customerKey }, round) => {
+    const { tuningJobName, warmStart, ...rest } = await admission.startTuningJob({
+      fleet,
+      cycle,
+      customerKey,
+      round,
+    });
+    const details = `Tuning job \`${tuningJobName}\`, round ${round + 1}\n\n${warmStart}`;
+    return { jobName: tuningJobName, details, ...rest };
+  },
+  findEnded: (tuningJobName) => controlPlane.findEndedTuningJob({ tuningJobName }),
+  // A signal sent by hand may lack the name: then the guard looks for it.
+  isEnd: ({ status, bestTrainingJobName }) =>
+    isEndStatus(status) && (status !== "Completed" || bestTrainingJobName !== undefined),
+};
 
 /**
  * The watcher's signal ends the wait within seconds of the job. The guard only covers a watcher that is gone; it
@@ -57,26 +127,29 @@ export async function train(input: RetrainModelInput, jobs: TrainingJobs): Promi
  */
 async function waitForEnd(
   jobName: string,
-  { ended }: TrainingJobs,
-  guardSeconds: number,
+  { tune, pace }: RetrainModelInput,
+  { ended }: ModelJobs,
 ): Promise<JobEnded> {
+  const { findEnded, isEnd } = kindOf(tune);
   for (let factor = 1; ; factor = Math.min(2 * factor, 16)) {
     const guard = { summary: `guard of ${jobName}` };
-    await condition(() => ended.has(jobName), guardSeconds * 1000 * factor, guard);
-    const end =
-      ended.get(jobName) ?? (await controlPlane.findEndedJob({ trainingJobName: jobName }));
+    await condition(() => ended.has(jobName), pace.guardSeconds * 1000 * factor, guard);
+    const end = ended.get(jobName) ?? (await findEnded(jobName));
     if (end !== null && isEnd(end)) return end;
   }
 }
 
-async function readFailure(end: JobEnded): Promise<{ failure: Failure; mayRepeat: boolean }> {
+async function readFailure(
+  end: JobEnded,
+  { called, findEnded }: KindOfJob,
+): Promise<{ failure: Failure; mayRepeat: boolean }> {
   // The watcher lists jobs, and lists carry no reason: one Describe, for failed jobs only.
-  const told = end.failureReason ?? (await describeReason(end.jobName));
+  const told = end.failureReason ?? (await findEnded(end.jobName))?.failureReason;
   if (end.status === "Stopped")
     return {
       failure: {
         type: FAILURES.trainingStopped,
-        message: `the training job was stopped${told === undefined ? "" : `: ${failureSentence(told)}`}`,
+        message: `the ${called} was stopped${told === undefined ? "" : `: ${failureSentence(told)}`}`,
       },
       mayRepeat: false,
     };
@@ -87,9 +160,5 @@ async function readFailure(end: JobEnded): Promise<{ failure: Failure; mayRepeat
   };
 }
 
-async function describeReason(trainingJobName: string): Promise<string | undefined> {
-  return (await controlPlane.findEndedJob({ trainingJobName }))?.failureReason;
-}
-
-const isEnd = (job: JobEnded): boolean =>
-  job.status === "Completed" || job.status === "Failed" || job.status === "Stopped";
+const isEndStatus = (status: string): boolean =>
+  status === "Completed" || status === "Failed" || status === "Stopped";

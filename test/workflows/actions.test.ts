@@ -1,5 +1,6 @@
 /** What a customer costs in Temporal: billable actions and history events, counted in the histories themselves. */
 import { expect, test } from "vitest";
+import { tuningSchema } from "../../fleet/tuning.schema.js";
 import { workflowIds } from "../../workflows/messages.js";
 import type { releaseModel } from "../../workflows/release-model.js";
 import type { retrainFleet } from "../../workflows/retrain-fleet.js";
@@ -21,41 +22,55 @@ const ACTIONS: Readonly<Record<string, number>> = {
   upsertWorkflowSearchAttributesEventAttributes: 1,
 };
 
-test("a customer whom the policy approves costs at most 12 actions, all shares included", async () => {
-  const customers = Array.from({ length: 60 }, (_none, index) => `c${index}`);
-  const spec = aFleetSpec({ concurrency: 20 });
-  const fakes: Fakes = createFakes(temporal.client(), () => taskQueue, { shards: [customers] });
-  const { taskQueue } = await temporal.worker(fakes.activities, { warehouse: true });
-  const cycle = await temporal.client().workflow.start<typeof retrainFleet>("retrainFleet", {
-    taskQueue,
-    workflowId: workflowIds.retrainFleet(spec.name, "2013-07-01"),
-    args: [{ spec, at: "2013-07-01", pace: { ...testPace, collectSeconds: 1 } }],
-  });
-  expect(await cycle.result()).toMatchObject({ registered: 60 });
-  for (const customer of customers)
-    await temporal
-      .client()
-      .workflow.getHandle<typeof releaseModel>(workflowIds.releaseModel(spec.name, customer, 7))
-      .result();
-
-  const trainings = customers.map((customer) =>
-    workflowIds.retrainModel(spec.name, customer, "2013-07-01"),
-  );
-  const others = [
-    ...customers.map((customer) => workflowIds.releaseModel(spec.name, customer, 7)),
-    cycle.workflowId,
-    workflowIds.retrainShard(spec.name, "2013-07-01", 0),
-    workflowIds.serveEndpoint(spec.name, "sandbox"),
-  ];
-  let actions = 0;
-  for (const workflowId of others) actions += sum(await countActions(workflowId));
-  for (const workflowId of trainings) {
-    const counted = await countActions(workflowId);
-    // A fake job may end before anybody waits for it; a real one never does.
-    actions += sum({ timerStartedEventAttributes: 1, ...counted });
-  }
-  expect(actions / customers.length).toBeLessThanOrEqual(12);
+const tuning = tuningSchema.parse({
+  ranges: { x: { type: "continuous", min: 0, max: 1 } },
+  maxJobs: 4,
 });
+
+test.each([
+  ["trains", {}],
+  ["searches", { tuning }],
+])(
+  "a customer whom the policy approves costs at most 12 actions, where the fleet %s",
+  async (_how, changes) => {
+    const customers = Array.from({ length: 60 }, (_none, index) => `c${index}`);
+    const spec = aFleetSpec({ concurrency: 20, ...changes });
+    const fakes: Fakes = createFakes(temporal.client(), () => taskQueue, {
+      shards: [customers],
+      job: () => ({ status: "Completed", bestTrainingJobName: "best" }),
+    });
+    const { taskQueue } = await temporal.worker(fakes.activities, { warehouse: true });
+    const cycle = await temporal.client().workflow.start<typeof retrainFleet>("retrainFleet", {
+      taskQueue,
+      workflowId: workflowIds.retrainFleet(spec.name, "2013-07-01"),
+      args: [{ spec, at: "2013-07-01", pace: { ...testPace, collectSeconds: 1 } }],
+    });
+    expect(await cycle.result()).toMatchObject({ registered: 60 });
+    for (const customer of customers)
+      await temporal
+        .client()
+        .workflow.getHandle<typeof releaseModel>(workflowIds.releaseModel(spec.name, customer, 7))
+        .result();
+
+    const trainings = customers.map((customer) =>
+      workflowIds.retrainModel(spec.name, customer, "2013-07-01"),
+    );
+    const others = [
+      ...customers.map((customer) => workflowIds.releaseModel(spec.name, customer, 7)),
+      cycle.workflowId,
+      workflowIds.retrainShard(spec.name, "2013-07-01", 0),
+      workflowIds.serveEndpoint(spec.name, "sandbox"),
+    ];
+    let actions = 0;
+    for (const workflowId of others) actions += sum(await countActions(workflowId));
+    for (const workflowId of trainings) {
+      const counted = await countActions(workflowId);
+      // A fake job may end before anybody waits for it; a real one never does.
+      actions += sum({ timerStartedEventAttributes: 1, ...counted });
+    }
+    expect(actions / customers.length).toBeLessThanOrEqual(12);
+  },
+);
 
 /** By kind of event. */
 async function countActions(workflowId: string): Promise<Record<string, number>> {

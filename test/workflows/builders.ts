@@ -1,4 +1,5 @@
 /** Inputs of workflows that show only what matters to a test. */
+import { gateSchema } from "../../fleet/gate.schema.js";
 import type { FleetSpec } from "../../fleet/spec.schema.js";
 import type { Pace, ReleaseModelInput, RetrainModelInput } from "../../workflows/messages.js";
 
@@ -13,6 +14,7 @@ export const testPace: Pace = {
   collectSeconds: 0.05,
   roundSeconds: 0.01,
   idleSeconds: 300,
+  graceSeconds: 0.01,
 };
 
 export function aFleetSpec(changes: Partial<FleetSpec> = {}): FleetSpec {
@@ -40,7 +42,7 @@ export function aFleetSpec(changes: Partial<FleetSpec> = {}): FleetSpec {
       hyperparameters: {},
       sourceHash: "0".repeat(64),
     },
-    gate: { metric: "rmse", better: 0, autoApprove: false },
+    gate: gateSchema.parse({}),
     endpoint: {
       kind: "multi-model",
       instanceType: "ml.m5.xlarge",
@@ -59,6 +61,7 @@ export const aModelInput = (changes: Partial<RetrainModelInput> = {}): RetrainMo
   stage: "sandbox",
   cycle: "2013-07-01",
   customerKey: "xna",
+  tune: false,
   pace: testPace,
   ...changes,
 });

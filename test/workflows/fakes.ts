@@ -1,16 +1,22 @@
 /** All activities without the outside world: what they were asked is kept, what they answer can be set. */
 import { type Client, WorkflowNotFoundError } from "@temporalio/client";
 import type { SignalDefinition } from "@temporalio/common";
+import type { createApprovalActivities } from "../../activities/approval.js";
 import type { createArtifactActivities } from "../../activities/artifacts.js";
 import type { createCycleActivities } from "../../activities/cycles.js";
 import type { createDatasetActivities } from "../../activities/datasets.js";
 import type { createEndpointActivities } from "../../activities/endpoints.js";
 import type { createEvaluationActivities } from "../../activities/evaluation.js";
 import type { createFailureActivities } from "../../activities/failures.js";
+import type { createHistoryFilesActivities } from "../../activities/history-files.js";
 import type { createJobWatcherActivities } from "../../activities/job-watcher.js";
+import type { createNotificationActivities } from "../../activities/notifications.js";
 import type { createPublicationActivities } from "../../activities/publication.js";
 import type { createRegistryActivities } from "../../activities/registry.js";
-import type { createTrainingActivities } from "../../activities/training.js";
+import type { createRegistryWatchActivities } from "../../activities/registry-watch.js";
+import type { createTrainingActivities, StartTrainingJobInput } from "../../activities/training.js";
+import type { createTuningActivities } from "../../activities/tuning.js";
+import type { createWithdrawalActivities } from "../../activities/withdrawals.js";
 import { targetModel } from "../../fleet/names.js";
 import {
   type CycleReport,
@@ -20,20 +26,29 @@ import {
   type PublicationOutcome,
   publish,
   published,
+  withdraw,
+  withdrawalDelayed,
+  withdrawn,
   workflowIds,
   WORKFLOWS,
 } from "../../workflows/messages.js";
 
-export type Activities = ReturnType<typeof createArtifactActivities> &
+export type Activities = ReturnType<typeof createApprovalActivities> &
+  ReturnType<typeof createArtifactActivities> &
   ReturnType<typeof createCycleActivities> &
   ReturnType<typeof createDatasetActivities> &
   ReturnType<typeof createEndpointActivities> &
   ReturnType<typeof createEvaluationActivities> &
   ReturnType<typeof createFailureActivities> &
+  ReturnType<typeof createHistoryFilesActivities> &
   ReturnType<typeof createJobWatcherActivities> &
+  ReturnType<typeof createNotificationActivities> &
   ReturnType<typeof createPublicationActivities> &
   ReturnType<typeof createRegistryActivities> &
-  ReturnType<typeof createTrainingActivities>;
+  ReturnType<typeof createRegistryWatchActivities> &
+  ReturnType<typeof createTrainingActivities> &
+  ReturnType<typeof createTuningActivities> &
+  ReturnType<typeof createWithdrawalActivities>;
 
 export interface Call {
   readonly name: string;
@@ -68,6 +83,8 @@ export interface Fakes {
 }
 
 export const jobNameOf = (customerKey: string, round = 0): string => `job-${customerKey}-${round}`;
+export const tuningJobNameOf = (customerKey: string, round = 0): string =>
+  `tuning-${customerKey}-${round}`;
 
 export function createFakes(client: Client, taskQueue: () => string, choices: FakeChoices): Fakes {
   const { shards = [], decision = "approve" } = choices;
@@ -80,6 +97,20 @@ export function createFakes(client: Client, taskQueue: () => string, choices: Fa
   let most = 0;
   const changed: (() => void)[] = [];
 
+  const start = async (
+    jobName: string,
+    { fleet, cycle, customerKey, round }: StartTrainingJobInput,
+  ): Promise<{ ended?: JobEnded }> => {
+    const known = ends.get(jobName);
+    if (known !== undefined) return { ended: known };
+    if (running.has(jobName)) return {};
+    owners.set(jobName, workflowIds.retrainModel(fleet, customerKey, cycle));
+    running.add(jobName);
+    most = Math.max(most, running.size);
+    const how = course(customerKey, round);
+    if (how !== "running") await end(jobName, how);
+    return {};
+  };
   const end = async (jobName: string, how: Partial<JobEnded>): Promise<void> => {
     const ended: JobEnded = { status: "Completed", ...how, jobName };
     ends.set(jobName, ended);
@@ -123,17 +154,19 @@ export function createFakes(client: Client, taskQueue: () => string, choices: Fa
         failed: count("failed"),
       };
     },
-    startTrainingJob: async ({ fleet, cycle, customerKey, round }) => {
-      const trainingJobName = jobNameOf(customerKey, round);
-      const known = ends.get(trainingJobName);
-      if (known !== undefined) return { trainingJobName, ended: known };
-      if (running.has(trainingJobName)) return { trainingJobName };
-      owners.set(trainingJobName, workflowIds.retrainModel(fleet, customerKey, cycle));
-      running.add(trainingJobName);
-      most = Math.max(most, running.size);
-      const how = course(customerKey, round);
-      if (how !== "running") await end(trainingJobName, how);
-      return { trainingJobName };
+    startTrainingJob: async (input) => {
+      const trainingJobName = jobNameOf(input.customerKey, input.round);
+      return { trainingJobName, ...(await start(trainingJobName, input)) };
+    },
+    startTuningJob: async (input) => {
+      const tuningJobName = tuningJobNameOf(input.customerKey, input.round);
+      const warmStart = "Starts from nothing: no earlier search to start from";
+      return { tuningJobName, warmStart, ...(await start(tuningJobName, input)) };
+    },
+    findEndedTuningJob: async ({ tuningJobName }) => ends.get(tuningJobName) ?? null,
+    stopTuningJob: async ({ customerKey }) => {
+      for (const jobName of running)
+        if (jobName.startsWith(`tuning-${customerKey}-`)) await end(jobName, { status: "Stopped" });
     },
     findEndedJob: async ({ trainingJobName }) => ends.get(trainingJobName) ?? null,
     stopTrainingJob: async ({ customerKey }) => {
@@ -148,21 +181,62 @@ export function createFakes(client: Client, taskQueue: () => string, choices: Fa
       states.set(customerKey, "registered");
       return { version: 7, ...(decision === "approve" ? { approvedBy: `policy:${fleet}` } : {}) };
     },
+    findApproval: async () => ({
+      supersededBy: null,
+      deadlines: [],
+      onExpiry: "deny",
+      webhook: null,
+    }),
     recordDecision: async () => {},
+    notifyWaiting: async () => {},
     recordFailure: async ({ customerKey }) => {
       states.set(customerKey, "failed");
       return { customer: customerKey.toUpperCase() };
     },
-    copyArtifacts: async () => ({ rejected: [] }),
+    copyArtifacts: async () => ({ rejected: [], overwritten: [] }),
     ensureEndpoint: async ({ fleet, stage }) => ({ endpointName: `${fleet}-${stage}` }),
-    verifyAndPoint: async ({ publications }) =>
-      tell(publications, ({ customerKey, version }) => ({
+    verifyAndPoint: async ({ publications }) => {
+      await tell(publications, ({ customerKey, version }) => ({
         kind: "serving",
         version,
         targetModel: targetModel(customerKey, version),
-      })),
+      }));
+      return { refused: [] };
+    },
     rejectPublications: async ({ publications, because }) =>
       tell(publications, ({ version }) => ({ kind: "rejected", version, because })),
+    cancelPublications: async ({ publications }) =>
+      tell(publications, ({ version }) => ({
+        kind: "rejected",
+        version,
+        because: "withdrawn: denied by ann",
+      })),
+    recordWithdrawal: async () => {},
+    restoreArtifacts: async ({ customerKeys }) => ({
+      restored: customerKeys.map((customerKey) => ({ customerKey, version: 1 })),
+      reload: true,
+    }),
+    settleWithdrawals: async ({ withdrawals }) => {
+      for (const { customerKey, version, withdrawWorkflowId } of withdrawals) {
+        const servesNow = { version: 1, targetModel: targetModel(customerKey, 1) };
+        await signal(client, withdrawWorkflowId, withdrawn, { version, servesNow });
+      }
+      return { open: [] };
+    },
+    tellDelay: async ({ withdrawals, because }) => {
+      for (const { version, withdrawWorkflowId } of withdrawals)
+        await signal(client, withdrawWorkflowId, withdrawalDelayed, { version, because });
+    },
+    removeWithdrawnArtifact: async () => {},
+    requestWithdrawal: async ({ fleet, stage, withdrawal, pace }) => {
+      await client.workflow.signalWithStart(WORKFLOWS.serveEndpoint, {
+        workflowId: workflowIds.serveEndpoint(fleet, stage),
+        taskQueue: taskQueue(),
+        args: [{ fleet, stage, pace }],
+        signal: withdraw,
+        signalArgs: [withdrawal],
+      });
+    },
     requestPublication: async ({ fleet, stage, publication, pace }) => {
       await client.workflow.signalWithStart(WORKFLOWS.serveEndpoint, {
         workflowId: workflowIds.serveEndpoint(fleet, stage),
@@ -173,6 +247,8 @@ export function createFakes(client: Client, taskQueue: () => string, choices: Fa
       });
     },
     watchJobs: async () => ({ idle: true }),
+    watchRegistry: async () => ({ idle: true }),
+    writeHistoryFiles: async () => {},
     ...choices.activities,
   };
 

@@ -79,6 +79,7 @@ describe("a cycle", () => {
         force: false,
       },
     ]);
+    expect(names(cycle.fakes).slice(-2)).toEqual(["closeCycle", "writeHistoryFiles"]);
     expect(cycle.fakes.named("closeCycle")).toMatchObject([{ state: "completed" }]);
   });
 
@@ -244,6 +245,24 @@ describe("an export that fails", () => {
     expect(await failureOf(handle)).toEqual({ type: "QueryInvalid", message });
     expect(cycle.fakes.named("closeCycle")).toMatchObject([{ state: "failed", reason: message }]);
     expect(cycle.fakes.named("planCycle")).toEqual([]);
+  });
+
+  test("leaves the files of the fleet's history complete all the same", async () => {
+    const cycle = await openCycle({
+      activities: {
+        exportDataset: async () => {
+          throw ApplicationFailure.nonRetryable("no rows", "NoRows");
+        },
+        writeHistoryFiles: async () => {
+          throw ApplicationFailure.nonRetryable("the bucket is gone", "AccessDenied");
+        },
+      },
+    });
+    const handle = await cycle.run();
+
+    // A bucket that is gone as well does not hide why the cycle failed.
+    expect(await failureOf(handle)).toEqual({ type: "NoRows", message: "no rows" });
+    expect(cycle.fakes.named("writeHistoryFiles")).toEqual([{ fleet: cycle.spec.name }]);
   });
 
   test("for want of the warehouse is tried ten times, and then told", async () => {

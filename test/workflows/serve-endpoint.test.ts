@@ -61,7 +61,10 @@ async function openEndpoint(
   const outcomes = new Outcomes();
   const fakes: Fakes = createFakes(temporal.client(), () => taskQueue, {
     activities: {
-      verifyAndPoint: async ({ publications }) => outcomes.add(publications, "serving"),
+      verifyAndPoint: async ({ publications }) => {
+        outcomes.add(publications, "serving");
+        return { refused: [] };
+      },
       rejectPublications: async ({ publications, because }) => outcomes.add(publications, because),
       ...activities,
     },
@@ -168,7 +171,8 @@ describe("a fault", () => {
         copyArtifacts: async ({ publications }) => {
           const rejected = publications.filter((one) => one.customerKey === "a");
           endpoint.outcomes.add(rejected, "its artifact is gone");
-          return { rejected: rejected.map((one) => ({ ...one, because: "its artifact is gone" })) };
+          const because = "its artifact is gone";
+          return { rejected: rejected.map((one) => ({ ...one, because })), overwritten: [] };
         },
       },
       { collectSeconds: 1 },
