@@ -1,7 +1,7 @@
 /** Reads a customer's evaluations, cycle by cycle. */
 import { askLedger, findCustomer, type CustomerState } from "./ledger.js";
 import type { Connections } from "./connections.js";
-import type { Figures, ReleaseState } from "./models.js";
+import type { Figures, Improvement, ReleaseState } from "./models.js";
 
 export interface CustomerCycle {
   readonly cycle: string;
@@ -15,8 +15,20 @@ export interface CustomerCycle {
   readonly metrics: Figures | null;
   readonly championMetrics: Figures | null;
   readonly baselineMetrics: Figures | null;
+  /** The cycle only tried the whole path. */
+  readonly testing: boolean;
+  /** What was optimised, and what came of it. */
+  readonly objective: { readonly metric: string; readonly value: number } | null;
+  /** Held-out rows that all figures are from. */
+  readonly testRows: number | null;
+  /** How sure the change against the champion is; null without champion. */
+  readonly improvement: Improvement | null;
+  /** By declared segment, the largest share by which the error grew for one of its values; null: none was judged. */
+  readonly segments: readonly { readonly column: string; readonly drop: number | null }[];
   readonly decision: string | null;
   readonly because: string | null;
+  /** `because`, reason by reason. */
+  readonly reasons: readonly string[];
   readonly decidedBy: string | null;
 }
 
@@ -31,8 +43,14 @@ interface EvaluationRow {
   metrics: Figures | null;
   champion_metrics: Figures | null;
   baseline_metrics: Figures | null;
+  testing: boolean;
+  objective: { metric: string; value: number } | null;
+  test_rows: string | null;
+  improvement: Improvement | null;
+  segments: { column: string; drop: number | null }[] | null;
   decision: string | null;
   because: string | null;
+  reasons: string[] | null;
   decided_by: string | null;
 }
 
@@ -45,9 +63,13 @@ export async function readEvaluations(
   const rows = await askLedger<EvaluationRow>(
     connections,
     `select u.cycle, u.state, u.reason, u.train_rows + u.validation_rows + u.test_rows as rows,
-            e.training_job_name, r.version, r.state as release_state, e.metrics, e.champion_metrics, e.baseline_metrics, e.decision,
-            e.because, r.decided_by
+            e.training_job_name, r.version, r.state as release_state, e.metrics, e.champion_metrics, e.baseline_metrics,
+            coalesce(e.testing, y.testing) as testing, e.test_rows, e.improvement, e.segments, e.decision, e.because,
+            case when e.objective_metric is not null
+                 then jsonb_build_object('metric', e.objective_metric, 'value', e.objective_value) end as objective,
+            e.reasons, r.decided_by
        from customers u
+       join cycles y using (fleet, cycle)
        left join evaluations e using (fleet, cycle, customer_key)
        left join releases r using (fleet, cycle, customer_key)
       where u.fleet = $1 and u.customer_key = $2
@@ -69,8 +91,14 @@ function toCustomerCycle(row: EvaluationRow): CustomerCycle {
     metrics: row.metrics,
     championMetrics: row.champion_metrics,
     baselineMetrics: row.baseline_metrics,
+    testing: row.testing,
+    objective: row.objective,
+    testRows: row.test_rows === null ? null : Number(row.test_rows),
+    improvement: row.improvement,
+    segments: row.segments ?? [],
     decision: row.decision,
     because: row.because,
+    reasons: row.reasons ?? [],
     decidedBy: row.decided_by,
   };
 }

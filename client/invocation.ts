@@ -2,7 +2,8 @@
 import { performance } from "node:perf_hooks";
 import { endpointName, s3Keys } from "../fleet/names.js";
 import type { Connections } from "./connections.js";
-import { ClientError, messageOf } from "./errors.js";
+import { ClientError } from "./errors.js";
+import { invocationError } from "./invocation-error.js";
 import { askLedger, findCustomer, unknownFleet } from "./ledger.js";
 import { setting } from "./settings.js";
 
@@ -80,8 +81,7 @@ export async function invokeModel(
       latencyMs: Math.round(latencyMs * 100) / 100,
     };
   } catch (error) {
-    if (error instanceof ClientError) throw error;
-    throw invocationError(error, EndpointName, call.targetModel);
+    throw invocationError(error, { endpointName: EndpointName, targetModel: call.targetModel });
   }
 }
 
@@ -120,7 +120,8 @@ export async function readSampleRows(
   };
 }
 
-async function stageOf(connections: Connections, fleet: string): Promise<string> {
+/** The stage of the fleet's newest cycle. */
+export async function stageOf(connections: Connections, fleet: string): Promise<string> {
   const rows = await askLedger<{ stage: string | null }>(
     connections,
     `select s.spec #>> '{stages,0,name}' as stage
@@ -158,21 +159,4 @@ function parsePredictions(text: string): number[] {
     .split(/[\s,]+/)
     .filter((word) => word !== "")
     .map(Number);
-}
-
-function invocationError(error: unknown, endpoint: string, targetModel: string): ClientError {
-  const name = error instanceof Error ? error.name : "";
-  // The container's message goes on with its traceback, which is for the endpoint's log.
-  const message = messageOf(error).replace(
-    / Traceback \(most recent call last\):.*?(?= See https|$)/,
-    '"',
-  );
-  const said = `endpoint ${endpoint} answered for ${targetModel}: ${message}`;
-  if (name === "ModelError") {
-    return new ClientError(said, "check the row: the feature columns in the order of training");
-  }
-  if (name === "ModelNotReadyException") {
-    return new ClientError(said, "the model is still loading: ask again in a minute");
-  }
-  return new ClientError(said, "modelfleet doctor", { cause: error });
 }

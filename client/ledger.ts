@@ -22,6 +22,9 @@ export const CUSTOMER_STATES = [
   "skipped",
   "denied",
   "rejected",
+  "withdrawn",
+  "superseded",
+  "expired",
   "failed",
 ] as const;
 export type CustomerState = (typeof CUSTOMER_STATES)[number];

@@ -23,6 +23,17 @@ export interface Lineage {
     readonly decidedAt: string | null;
     readonly note: string | null;
   };
+  /** Set when the version was denied after its approval. */
+  readonly withdrawal: {
+    readonly askedBy: string;
+    readonly because: string | null;
+    readonly askedAt: string;
+    /** `asked`: it still serves; `moved`: another one does, or none; `removed`: its artifact is gone too. */
+    readonly state: "asked" | "moved" | "removed";
+    readonly servesVersion: number | null;
+    readonly movedAt: string | null;
+    readonly reason: string | null;
+  } | null;
   readonly modelPackageArn: string;
   readonly evaluation: {
     readonly metrics: Figures;
@@ -41,6 +52,15 @@ export interface Lineage {
     readonly hyperparameters: Readonly<Record<string, string>>;
     readonly artifact: string;
   };
+  /** The search whose best training job it is; null when the job was trained by itself. */
+  readonly tuningJob: {
+    readonly name: string;
+    readonly objective: string;
+    readonly best: number | null;
+    readonly maxJobs: number;
+    readonly warmStart: string | null;
+    readonly parents: readonly string[];
+  } | null;
   readonly code: { readonly source: string; readonly hash: string; readonly entryPoint: string };
   readonly dataset: {
     readonly hash: string | null;
@@ -86,18 +106,28 @@ export async function readLineage(
 
 const LINEAGE = `
   select r.version, r.state, r.decided_by, r.decided_at, r.note, r.model_package_arn, r.training_job_name,
-         r.artifact_uri, to_jsonb(p) as publication, to_jsonb(e) as evaluation, j.status, j.billable_seconds,
-         j.request, u.data_hash, u.train_rows, u.validation_rows, u.test_rows,
+         r.artifact_uri, to_jsonb(p) as publication, to_jsonb(w) as withdrawal, to_jsonb(e) as evaluation, to_jsonb(t) as tuning,
+         coalesce(j.status, i.status) as status,
+         coalesce(j.billable_seconds, round(extract(epoch from i.ended_at - i.started_at))::int) as billable_seconds,
+         coalesce(j.request, d.request -> 'TrainingJobDefinition') as request, u.data_hash, u.train_rows, u.validation_rows, u.test_rows,
          c.cycle, c.sql, c.columns, c.window_floor, c.window_ceiling, c.workflow_id, c.started_at,
          s.spec_hash, s.spec
     from releases r
     join customers u using (fleet, cycle, customer_key)
     join cycles c using (fleet, cycle)
-    join fleet_specs s using (fleet, spec_hash)
     left join evaluations e using (fleet, cycle, customer_key)
+    join fleet_specs s on s.fleet = c.fleet
+         and s.spec_hash = coalesce(u.planned_spec_hash, c.spec_hash)
     left join jobs j on j.job_name = r.training_job_name
+    left join tuning_jobs t on t.fleet = r.fleet and t.cycle = r.cycle and t.customer_key = r.customer_key
+                           and t.best_training_job_name = r.training_job_name
+    left join jobs d on d.job_name = t.tuning_job_name
+    left join tuning_trials i on i.tuning_job_name = t.tuning_job_name
+                             and i.training_job_name = r.training_job_name
     left join publications p
            on p.fleet = r.fleet and p.customer_key = r.customer_key and p.version = r.version
+    left join withdrawals w
+           on w.fleet = r.fleet and w.customer_key = r.customer_key and w.version = r.version
    where r.fleet = $1 and r.customer_key = $2 and ($3::int is null or r.version = $3)
    order by (r.state = 'serving') desc, r.version desc
    limit 1`;
@@ -119,6 +149,15 @@ interface LineageRow {
     verification: unknown;
     updated_at: string;
   } | null;
+  withdrawal: {
+    asked_by: string;
+    because: string | null;
+    asked_at: string;
+    state: "asked" | "moved" | "removed";
+    serves_version: number | null;
+    moved_at: string | null;
+    reason: string | null;
+  } | null;
   evaluation: {
     metrics: Figures;
     champion_metrics: Figures | null;
@@ -133,6 +172,16 @@ interface LineageRow {
     AlgorithmSpecification?: { TrainingImage?: string };
     ResourceConfig?: { InstanceType?: string };
     HyperParameters?: Record<string, string>;
+    StaticHyperParameters?: Record<string, string>;
+  } | null;
+  tuning: {
+    tuning_job_name: string;
+    objective_metric: string;
+    best_value: number | null;
+    best_hyperparameters: Record<string, string> | null;
+    max_jobs: number;
+    warm_start_type: string | null;
+    parents: string[];
   } | null;
   data_hash: string | null;
   train_rows: string;
@@ -168,6 +217,7 @@ function toLineage(
       decidedAt: row.decided_at?.toISOString() ?? null,
       note: row.note,
     },
+    withdrawal: withdrawalOf(row),
     modelPackageArn: row.model_package_arn,
     evaluation: evaluationOf(row),
     trainingJob: {
@@ -176,9 +226,13 @@ function toLineage(
       billableSeconds: row.billable_seconds,
       image: row.request?.AlgorithmSpecification?.TrainingImage ?? null,
       instanceType: row.request?.ResourceConfig?.InstanceType ?? null,
-      hyperparameters: row.request?.HyperParameters ?? {},
+      hyperparameters: {
+        ...(row.request?.HyperParameters ?? row.request?.StaticHyperParameters),
+        ...row.tuning?.best_hyperparameters,
+      },
       artifact: row.artifact_uri,
     },
+    tuningJob: tuningJobOf(row),
     code: {
       source: row.spec.training.source,
       hash: row.spec.training.sourceHash,
@@ -209,6 +263,18 @@ function toLineage(
   };
 }
 
+function tuningJobOf({ tuning }: LineageRow): Lineage["tuningJob"] {
+  if (tuning === null) return null;
+  return {
+    name: tuning.tuning_job_name,
+    objective: tuning.objective_metric,
+    best: tuning.best_value,
+    maxJobs: tuning.max_jobs,
+    warmStart: tuning.warm_start_type,
+    parents: tuning.parents,
+  };
+}
+
 function publicationOf({ publication }: LineageRow): Lineage["publication"] {
   if (publication === null) return null;
   return {
@@ -218,6 +284,20 @@ function publicationOf({ publication }: LineageRow): Lineage["publication"] {
     reason: publication.reason,
     verification: publication.verification,
     updatedAt: new Date(publication.updated_at).toISOString(),
+  };
+}
+
+function withdrawalOf({ withdrawal }: LineageRow): Lineage["withdrawal"] {
+  if (withdrawal === null) return null;
+  const { asked_at: askedAt, moved_at: movedAt } = withdrawal;
+  return {
+    askedBy: withdrawal.asked_by,
+    because: withdrawal.because,
+    askedAt: new Date(askedAt).toISOString(),
+    state: withdrawal.state,
+    servesVersion: withdrawal.serves_version,
+    movedAt: movedAt === null ? null : new Date(movedAt).toISOString(),
+    reason: withdrawal.reason,
   };
 }
 

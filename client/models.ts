@@ -2,10 +2,29 @@
 import { askLedger, unknownFleet } from "./ledger.js";
 import type { Connections } from "./connections.js";
 
-export type ReleaseState = "pending" | "approved" | "denied" | "serving" | "rejected" | "retired";
+export type ReleaseState =
+  | "pending"
+  | "approved"
+  | "denied"
+  | "serving"
+  | "rejected"
+  | "retired"
+  | "superseded"
+  | "expired"
+  | "withdrawn";
 
 /** Figures on held-out rows; a fleet's metrics are numbers by name. */
 export type Figures = Readonly<Record<string, number>>;
+
+/** Over the champion, as a share of its error: 0.02 is an error that fell by 2 %. */
+export interface Improvement {
+  readonly metric: string;
+  /** Of the interval from `low` to `high`. */
+  readonly confidence: number;
+  readonly estimate: number | null;
+  readonly low: number | null;
+  readonly high: number | null;
+}
 
 export interface Model {
   readonly customer: string;
@@ -17,10 +36,17 @@ export interface Model {
   readonly championMetrics: Figures | null;
   readonly championVersion: number | null;
   readonly baselineMetrics: Figures | null;
+  /** How sure the change against the champion is; null without champion. */
+  readonly improvement: Improvement | null;
+  readonly testRows: number | null;
   readonly because: string | null;
+  /** `because`, reason by reason. */
+  readonly reasons: readonly string[];
   readonly decidedBy: string | null;
   readonly decidedAt: string | null;
   readonly note: string | null;
+  /** Who denied the version after its approval, and why. */
+  readonly withdrawal: { readonly by: string; readonly because: string | null } | null;
   readonly workflowId: string;
   readonly modelPackageArn: string;
 }
@@ -35,10 +61,14 @@ interface ModelRow {
   champion_metrics: Figures | null;
   champion_version: number | null;
   baseline_metrics: Figures | null;
+  improvement: Improvement | null;
+  test_rows: string | null;
   because: string | null;
+  reasons: string[] | null;
   decided_by: string | null;
   decided_at: Date | null;
   note: string | null;
+  withdrawal: { by: string; because: string | null } | null;
   workflow_id: string;
   model_package_arn: string;
 }
@@ -48,7 +78,7 @@ export interface ModelFilter {
   readonly states?: readonly ReleaseState[];
   readonly customerKey?: string;
   readonly cycle?: string;
-  /** Every version; by default each customer's newest that the filter lets pass. */
+  /** Every version; by default each customer's newest that the filter lets pass, and the one that serves. */
   readonly allVersions?: boolean;
 }
 
@@ -68,8 +98,11 @@ export async function readModels(connections: Connections, filter: ModelFilter):
 const MODELS = `
   select * from (
     select u.customer, r.customer_key, r.version, r.cycle, r.state, e.metrics, e.champion_metrics,
-           e.champion_version, e.baseline_metrics, e.because, r.decided_by, r.decided_at, r.note,
-           r.workflow_id, r.model_package_arn,
+           e.champion_version, e.baseline_metrics, e.improvement, e.test_rows, e.because, e.reasons,
+           r.decided_by, r.decided_at, r.note, r.workflow_id, r.model_package_arn,
+           (select jsonb_build_object('by', w.asked_by, 'because', w.because) from withdrawals w
+             where w.fleet = r.fleet and w.customer_key = r.customer_key and w.version = r.version
+             order by w.asked_at limit 1) as withdrawal,
            row_number() over (partition by r.customer_key order by r.version desc) as place
       from releases r
       join customers u using (fleet, cycle, customer_key)
@@ -78,7 +111,7 @@ const MODELS = `
        and ($2::text[] is null or r.state = any($2))
        and ($3::text is null or r.customer_key = $3)
        and ($4::text is null or r.cycle = $4)) as found
-   where $5 or place = 1
+   where $5 or place = 1 or state = 'serving'
    order by customer, version desc`;
 
 async function assertFleet(connections: Connections, fleet: string): Promise<void> {
@@ -99,10 +132,14 @@ function toModel(row: ModelRow): Model {
     championMetrics: row.champion_metrics,
     championVersion: row.champion_version,
     baselineMetrics: row.baseline_metrics,
+    improvement: row.improvement,
+    testRows: row.test_rows === null ? null : Number(row.test_rows),
     because: row.because,
+    reasons: row.reasons ?? [],
     decidedBy: row.decided_by,
     decidedAt: row.decided_at?.toISOString() ?? null,
     note: row.note,
+    withdrawal: row.withdrawal,
     workflowId: row.workflow_id,
     modelPackageArn: row.model_package_arn,
   };

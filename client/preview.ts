@@ -2,6 +2,7 @@
 import { ASSUMED_SECONDS_PER_JOB, estimateCost, type CostEstimate } from "../fleet/cost.js";
 import { cycleId } from "../fleet/names.js";
 import { planCustomer, type CustomerPlan } from "../fleet/plan.js";
+import { chooseSearchSize, type PastEvaluation } from "../fleet/search-size.js";
 import type { FleetSpec } from "../fleet/spec.schema.js";
 import { cycleWindow } from "../fleet/window.js";
 import type { Connections } from "./connections.js";
@@ -31,7 +32,12 @@ export interface RunPreview {
   readonly failing: readonly LeftOut[];
   /** Customers to be trained that have a champion to beat. */
   readonly champions: number;
-  readonly trainingJobs: { readonly atATime: number; readonly instanceType: string };
+  /** `most`: of a search, all that it may run; it ends early at times. */
+  readonly trainingJobs: {
+    readonly most: number;
+    readonly atATime: number;
+    readonly instanceType: string;
+  };
   readonly instanceHours: number;
   readonly cost: CostEstimate;
   readonly assumptions: readonly string[];
@@ -39,12 +45,12 @@ export interface RunPreview {
 
 export async function previewRun(
   connections: Connections,
-  { path, spec, source }: LoadedFleet,
+  { path, spec }: LoadedFleet,
   { at }: { at: string },
 ): Promise<RunPreview> {
   const window = cycleWindow(spec.source.window, at);
   const columns = await queryColumns(connections.environment, spec.source, window);
-  const issues = checkColumns(spec.source, columns);
+  const issues = checkColumns(spec.source, columns, spec.gate.segments);
   if (issues.length > 0) throw new FleetFileInvalid(path, issues);
   const [counted, memory] = await Promise.all([
     countRows(connections.environment, spec.source, window),
@@ -54,11 +60,12 @@ export async function previewRun(
   if (rows === 0) throw noRows(window);
   const plans = counted.map((customer) => ({
     ...customer,
-    plan: planOf(spec, source.hash, customer),
+    plan: planOf(spec, customer),
   }));
   const train = plans.filter(({ plan }) => plan.action === "train");
+  const jobs = train.reduce((sum, { customer }) => sum + jobsOf(spec, customer, memory), 0);
   const cost = estimateCost({
-    trainingJobs: train.length,
+    trainingJobs: jobs,
     trainingInstanceType: spec.training.instanceType,
     ...(memory.secondsPerJob === undefined ? {} : { secondsPerJob: memory.secondsPerJob }),
     endpointInstanceType: spec.endpoint.instanceType,
@@ -79,16 +86,20 @@ export async function previewRun(
     failing: leftOut(plans, "fail"),
     champions: train.filter(({ customer }) => memory.serving.has(customer)).length,
     trainingJobs: {
-      atATime: Math.min(spec.concurrency, train.length),
+      most: jobs,
+      atATime: Math.min(
+        Math.min(spec.concurrency, train.length) * (spec.tuning?.parallel ?? 1),
+        jobs,
+      ),
       instanceType: spec.training.instanceType,
     },
-    instanceHours: Math.round((train.length * cost.secondsPerJob) / 36) / 100,
+    instanceHours: Math.round((jobs * cost.secondsPerJob) / 36) / 100,
     cost,
     assumptions: assumptions(memory),
   };
 }
 
-function planOf(spec: FleetSpec, sourceHash: string, customer: CustomerRows): CustomerPlan {
+function planOf(spec: FleetSpec, customer: CustomerRows): CustomerPlan {
   const usable = customer.rows - customer.invalidRows;
   // The split is made at export; here every split gets a row if there are enough.
   const held = usable >= 3 ? 1 : 0;
@@ -96,11 +107,18 @@ function planOf(spec: FleetSpec, sourceHash: string, customer: CustomerRows): Cu
     rows: { train: usable - 2 * held, validation: held, test: held },
     invalidRows: customer.invalidRows,
     dataHash: null,
-    sourceHash,
-    specHash: "",
+    modelHash: "",
     minimumRows: spec.source.minimumRows,
     force: true,
   });
+}
+
+/** Training jobs of one customer. */
+function jobsOf({ tuning, gate }: FleetSpec, customer: string, memory: Memory): number {
+  if (tuning === undefined) return 1;
+  const hasChampion = memory.serving.has(customer);
+  const last = memory.evaluations.get(customer) ?? null;
+  return chooseSearchSize({ tuning, gate, testing: false, hasChampion, last }).maxJobs;
 }
 
 function leftOut(
@@ -118,6 +136,8 @@ function leftOut(
 
 interface Memory {
   readonly serving: ReadonlySet<string>;
+  /** The newest evaluation by customer. */
+  readonly evaluations: ReadonlyMap<string, PastEvaluation>;
   readonly secondsPerJob?: number;
   /** Why the ledger could not be asked. */
   readonly missing?: string;
@@ -132,19 +152,35 @@ async function remember(connections: Connections, fleet: string): Promise<Memory
         where r.fleet = $1 and r.state = 'serving'`,
       [fleet],
     );
+    const evaluations = await askLedger<PastEvaluation & { customer: string }>(
+      connections,
+      `select distinct on (u.customer) u.customer, e.metrics as challenger, e.champion_metrics as champion
+         from evaluations e
+         join customers u using (fleet, cycle, customer_key)
+         join cycles y using (fleet, cycle)
+        where e.fleet = $1 and not y.testing
+        order by u.customer, e.cycle desc`,
+      [fleet],
+    );
     const [jobs] = await askLedger<{ seconds: number | null }>(
       connections,
-      `select avg(billable_seconds)::double precision as seconds
-         from jobs where fleet = $1 and status = 'Completed'`,
+      `select avg(seconds)::double precision as seconds from (
+         select billable_seconds as seconds
+           from jobs where fleet = $1 and status = 'Completed' and kind = 'training'
+          union all
+         select extract(epoch from t.ended_at - t.started_at)
+           from tuning_trials t join tuning_jobs j using (tuning_job_name)
+          where j.fleet = $1 and t.status = 'Completed') as job`,
       [fleet],
     );
     return {
       serving: new Set(serving.map((row) => row.customer)),
+      evaluations: new Map(evaluations.map((row) => [row.customer, row])),
       ...(jobs?.seconds == null ? {} : { secondsPerJob: Math.max(1, jobs.seconds) }),
     };
   } catch (error) {
     if (!(error instanceof ClientError)) throw error;
-    return { serving: new Set(), missing: messageOf(error) };
+    return { serving: new Set(), evaluations: new Map(), missing: messageOf(error) };
   }
 }
 

@@ -1,34 +1,30 @@
 /** Compares what a fleet declares with the columns its query really has. */
+import type { GatePolicy } from "../fleet/gate.schema.js";
+import {
+  columnKind,
+  featuresOf,
+  numberSelection,
+  type QueryColumn,
+  usableSelection,
+} from "../fleet/query-columns.js";
 import type { FleetSpec } from "../fleet/spec.schema.js";
 import type { SpecIssue } from "./fleet-file-invalid.js";
 import { nearest } from "./nearest.js";
-import type { QueryColumn } from "./warehouse.js";
 
 export function checkColumns(
   source: FleetSpec["source"],
   columns: readonly QueryColumn[],
+  segments: GatePolicy["segments"] = [],
 ): SpecIssue[] {
   const names = columns.map((column) => column.name);
-  const issues: SpecIssue[] = [];
-  const roles = {
-    "source.customer": source.customer,
-    "source.target": source.target,
-    ...(source.split.column === undefined ? {} : { "source.split.column": source.split.column }),
-  };
-  for (const [field, name] of Object.entries(roles)) {
-    if (names.includes(name)) continue;
-    const close = nearest(name, names);
-    issues.push({
-      field,
-      value: JSON.stringify(name),
-      problem: "is not a column of the query",
-      hint: close === undefined ? `its columns: ${names.join(", ")}` : `did you mean "${close}"?`,
-    });
-  }
-  issues.push(...duplicates(names), ...targetIssues(source, columns));
-  const used = [source.customer, source.target, source.split.column];
-  const features = columns.filter(({ name }) => !used.includes(name));
-  issues.push(...features.flatMap(featureIssue));
+  const features = featuresOf(columns, source);
+  const issues = [
+    ...roleIssues(source, names),
+    ...duplicates(names),
+    ...targetIssues(source, columns),
+    ...features.flatMap(featureIssue),
+    ...segmentIssues(segments, features),
+  ];
   if (issues.length === 0 && features.length === 0) {
     issues.push({
       field: "source.query",
@@ -39,26 +35,54 @@ export function checkColumns(
   return issues;
 }
 
-/** Categories: https://www.postgresql.org/docs/current/catalog-pg-type.html#CATALOG-TYPCATEGORY-TABLE */
-function kindOf({ category, type }: QueryColumn): "number" | "boolean" | "text" | "unusable" {
-  // money prints with a currency sign, and object ids (regclass, oid …) are no quantities.
-  if (category === "N") return /^(money|oid|reg[a-z]+)$/.test(type) ? "unusable" : "number";
-  if (category === "B") return "boolean";
-  return category === "S" || category === "E" ? "text" : "unusable";
+function roleIssues(source: FleetSpec["source"], names: readonly string[]): SpecIssue[] {
+  const roles = {
+    "source.customer": source.customer,
+    "source.target": source.target,
+    ...(source.split.column === undefined ? {} : { "source.split.column": source.split.column }),
+  };
+  return Object.entries(roles)
+    .filter(([, name]) => !names.includes(name))
+    .map(([field, name]) => ({
+      field,
+      value: JSON.stringify(name),
+      problem: "is not a column of the query",
+      hint: meant(name, names, "its columns"),
+    }));
+}
+
+function segmentIssues(
+  segments: GatePolicy["segments"],
+  features: readonly QueryColumn[],
+): SpecIssue[] {
+  const names = features.map(({ name }) => name);
+  return segments.flatMap(({ column }, index) =>
+    names.includes(column)
+      ? []
+      : [
+          {
+            field: `gate.segments.${index}.column`,
+            value: JSON.stringify(column),
+            problem: "is not a feature of the query",
+            hint: meant(column, names, "its features"),
+          },
+        ],
+  );
+}
+
+function meant(name: string, names: readonly string[], what: string): string {
+  const close = nearest(name, names);
+  return close === undefined ? `${what}: ${names.join(", ")}` : `did you mean "${close}"?`;
 }
 
 function featureIssue(column: QueryColumn): SpecIssue[] {
-  if (kindOf(column) !== "unusable") return [];
-  const { name, type } = column;
-  const cast = /^(timestamp|date|time|interval)/.test(type)
-    ? `extract(epoch from ${name}) as ${name}`
-    : `${name}::text`;
+  if (columnKind(column) !== undefined) return [];
   return [
     {
       field: "source.query",
-      value: JSON.stringify(name),
-      problem: `is of type ${type}, which no model can use as it is`,
-      hint: `leave it out, or select it as ${cast}`,
+      value: JSON.stringify(column.name),
+      problem: `is of type ${column.type}, which no model can use as it is`,
+      hint: `leave it out, or select it as ${usableSelection(column)}`,
     },
   ];
 }
@@ -76,12 +100,12 @@ function duplicates(names: readonly string[]): SpecIssue[] {
 function targetIssues(source: FleetSpec["source"], columns: readonly QueryColumn[]): SpecIssue[] {
   const issues: SpecIssue[] = [];
   const target = columns.find((column) => column.name === source.target);
-  if (target !== undefined && kindOf(target) !== "number") {
+  if (target !== undefined && columnKind(target) !== "number") {
     issues.push({
       field: "source.target",
       value: JSON.stringify(source.target),
       problem: `is of type ${target.type}; a regression predicts a number`,
-      hint: `cast it in the query: ${source.target}::double precision`,
+      hint: `cast it in the query: ${numberSelection(source.target)}`,
     });
   }
   if (source.target === source.customer) {

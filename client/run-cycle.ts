@@ -31,21 +31,29 @@ export interface RunOptions {
   readonly at: string;
   /** Train unchanged customers too, and run a cycle again that has completed. */
   readonly force: boolean;
+  /** One training job in place of each search; a cycle of its own. */
+  readonly testing?: boolean;
   readonly pace?: Pace;
 }
 
 export async function runCycle(
   connections: Connections,
   loaded: LoadedFleet,
-  { at, force, pace }: RunOptions,
+  { at, force, testing = false, pace }: RunOptions,
 ): Promise<CycleRun> {
   const { spec } = loaded;
-  const cycle = cycleId(at);
+  const cycle = cycleId(at, { testing });
   const workflowId = workflowIds.retrainFleet(spec.name, cycle);
   const window = cycleWindow(spec.source.window, at);
   const temporal = await connections.temporal();
   await uploadCode(connections, loaded);
-  const input: RetrainFleetInput = { spec, at, force, ...(pace === undefined ? {} : { pace }) };
+  const input: RetrainFleetInput = {
+    spec,
+    at,
+    force,
+    testing,
+    ...(pace === undefined ? {} : { pace }),
+  };
   try {
     const handle = await temporal.workflow.start(WORKFLOWS.retrainFleet, {
       workflowId,

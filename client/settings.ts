@@ -36,9 +36,18 @@ export function workflowPage(
   environment: Environment,
   workflow: { workflowId: string; runId?: string },
 ): string | undefined {
+  const run = workflow.runId === undefined ? "" : `/${workflow.runId}/history`;
+  return temporalPage(environment, `workflows/${encodeURIComponent(workflow.workflowId)}${run}`);
+}
+
+/** Address of a schedule in Temporal's web UI, likewise. */
+export function schedulePage(environment: Environment, scheduleId: string): string | undefined {
+  return temporalPage(environment, `schedules/${encodeURIComponent(scheduleId)}`);
+}
+
+function temporalPage(environment: Environment, path: string): string | undefined {
   const base = environment.MODELFLEET_TEMPORAL_UI;
   if (base === undefined || base === "") return undefined;
   const namespace = encodeURIComponent(environment.TEMPORAL_NAMESPACE ?? "default");
-  const page = `${base.replace(/\/$/, "")}/namespaces/${namespace}/workflows/${encodeURIComponent(workflow.workflowId)}`;
-  return workflow.runId === undefined ? page : `${page}/${workflow.runId}/history`;
+  return `${base.replace(/\/$/, "")}/namespaces/${namespace}/${path}`;
 }

@@ -18,6 +18,8 @@ function describe(issue: z.core.$ZodIssue, declaration: unknown): SpecIssue[] {
     return issue.keys.map((key) => unknownField(issue.path, key, declaration));
   }
   if (value === undefined) {
+    if (issue.code === "invalid_union" && issue.message !== "Invalid input")
+      return [{ field, problem: issue.message }];
     const custom = issue.code === "custom";
     return [
       { field, problem: custom ? issue.message : "is missing", hint: `add ${lastOf(field)}` },
@@ -38,7 +40,7 @@ function describe(issue: z.core.$ZodIssue, declaration: unknown): SpecIssue[] {
 }
 
 function unknownField(path: readonly PropertyKey[], key: string, declaration: unknown): SpecIssue {
-  const known = knownFields(path);
+  const known = knownFields(path, declaration);
   const close = nearest(key, known);
   return {
     field: [...path.map(String), key].join("."),
@@ -74,14 +76,28 @@ function lastOf(field: string): string {
   return field.split(".").at(-1) ?? field;
 }
 
-function knownFields(path: readonly PropertyKey[]): string[] {
+function knownFields(path: readonly PropertyKey[], declaration: unknown): string[] {
   let schema: unknown = z.toJSONSchema(fleetDeclarationSchema, {
     io: "input",
     unrepresentable: "any",
   });
   for (const step of path) {
-    schema = valueAt(schema, ["properties", step]) ?? valueAt(schema, ["prefixItems", step]);
+    schema =
+      valueAt(schema, ["properties", step]) ??
+      valueAt(schema, ["prefixItems", step]) ??
+      valueAt(schema, ["items"]);
   }
-  const properties = valueAt(schema, ["properties"]);
+  const kind = valueAt(declaration, [...path, "kind"]);
+  const properties = valueAt(schema, ["properties"]) ?? propertiesOfKind(schema, kind);
   return typeof properties === "object" && properties !== null ? Object.keys(properties) : [];
+}
+
+/** Of a union that its `kind` tells apart. */
+function propertiesOfKind(schema: unknown, kind: unknown): unknown {
+  const branches = valueAt(schema, ["oneOf"]) ?? valueAt(schema, ["anyOf"]);
+  if (!Array.isArray(branches)) return undefined;
+  const branch: unknown = branches.find(
+    (one) => valueAt(one, ["properties", "kind", "const"]) === kind,
+  );
+  return valueAt(branch, ["properties"]);
 }

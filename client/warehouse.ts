@@ -1,5 +1,6 @@
 /** Asks the warehouse about a fleet's query without taking the data: its columns, and rows by customer. */
 import type { Pool, PoolClient } from "pg";
+import { type QueryColumn, quoted } from "../fleet/query-columns.js";
 import type { FleetSpec } from "../fleet/spec.schema.js";
 import { bindWindow } from "../fleet/sql.js";
 import { openPool } from "./connections.js";
@@ -10,14 +11,6 @@ import { secret, type Environment } from "./settings.js";
 export interface TimeWindow {
   readonly floor: string;
   readonly ceiling: string;
-}
-
-export interface QueryColumn {
-  readonly name: string;
-  /** As Postgres' format_type tells it, such as `integer` or `character varying`. */
-  readonly type: string;
-  /** pg_type.typcategory, such as `N` for numbers and `S` for text. */
-  readonly category: string;
 }
 
 export interface CustomerRows {
@@ -164,8 +157,4 @@ async function inReadOnlyTransaction<T>(
 /** SQLSTATE classes of a statement that is wrong, of missing rights, or cancelled. */
 function isRefusal(error: unknown): boolean {
   return /^(42|22|25|57014|0A)/.test(codeOf(error) ?? "");
-}
-
-function quoted(identifier: string): string {
-  return `"${identifier.replaceAll('"', '""')}"`;
 }

@@ -148,7 +148,10 @@ function bar(colors: Colors, snapshot: CycleSnapshot, total: number, width: numb
     Math.round((width * names.reduce((sum, name) => sum + (states[name] ?? 0), 0)) / total);
   const failed = of("failed");
   const serving = of("serving");
-  const made = of("pending", "approved", "champion-kept", "denied", "rejected");
+  const made = of(
+    ...(["pending", "approved", "champion-kept", "denied", "rejected"] as const),
+    ...(["withdrawn", "superseded", "expired"] as const),
+  );
   const making = Math.min(of("training", "trained", "evaluated"), width - failed - serving - made);
   const ahead = Math.max(0, width - failed - serving - made - making);
   return (
@@ -181,6 +184,9 @@ const STATE_WORDS: readonly (readonly [keyof StateCounts, string, Paint])[] = [
   ["skipped", "skipped", "dim"],
   ["denied", "denied", "cyan"],
   ["rejected", "rejected", "red"],
+  ["withdrawn", "withdrawn", "red"],
+  ["superseded", "superseded", "cyan"],
+  ["expired", "expired", "cyan"],
   ["failed", "failed", "red"],
 ];
 

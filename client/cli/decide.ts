@@ -1,33 +1,24 @@
-/** `modelfleet approve` and `modelfleet deny`: decide about models that wait, several at a time. */
+/** `modelfleet approve` and `modelfleet deny`: decide about models by name, or about many at once. */
 import { userInfo } from "node:os";
 import type { Command } from "commander";
 import { openConnections, type Connections } from "../connections.js";
-import { decideModel } from "../decisions.js";
+import { decideModel, type Decided } from "../decisions.js";
 import { ClientError, messageOf, UsageError } from "../errors.js";
 import { findCustomer } from "../ledger.js";
 import { readModels, type Model } from "../models.js";
+import type { DecideFlags, Verdict } from "./decide-flags.js";
 import { EXIT } from "./exit-codes.js";
 import { wholeNumber, withExamples, withJson } from "./options.js";
 import { printJson, printLines, safe, say } from "./print.js";
 import type { Shell } from "./shell.js";
-import { several } from "./words.js";
-
-type Verdict = "approve" | "deny";
-
-interface DecideFlags {
-  readonly version?: number;
-  readonly note?: string;
-  readonly by?: string;
-  readonly allPending?: true;
-  readonly yes?: true;
-  readonly json?: true;
-}
 
 export function configureApprove(command: Command, shell: Shell): void {
   configure(command, shell, "approve");
   withExamples(command, [
     "modelfleet approve flight-delays XNA ATL",
     'modelfleet approve flight-delays XNA --version 3 --note "checked by hand"',
+    "modelfleet approve flight-delays --where 'improvement >= 2% and rmse < 40' --except-outliers",
+    "modelfleet approve flight-delays --all-pending --sample 20",
     "modelfleet approve flight-delays --all-pending --yes",
   ]);
 }
@@ -36,24 +27,35 @@ export function configureDeny(command: Command, shell: Shell): void {
   configure(command, shell, "deny");
   withExamples(command, [
     'modelfleet deny flight-delays XNA --note "too few flights in May"',
-    'modelfleet deny flight-delays --all-pending --yes --note "wrong data in May"',
+    'modelfleet deny flight-delays XNA --version 3 --note "wrong since Monday"',
+    "modelfleet deny flight-delays --where 'test_rows < 50' --yes --note \"too few rows to tell\"",
   ]);
 }
 
 function configure(command: Command, shell: Shell, verdict: Verdict): void {
+  const version =
+    verdict === "deny"
+      ? "decide this version (one customer only); one that serves is withdrawn"
+      : "decide this version (one customer only)";
   command
     .argument("<fleet>", "the fleet's name")
     .argument("[customer...]", "customers whose waiting model is decided")
-    .option("--version <number>", "decide this version (one customer only)", wholeNumber)
+    .option("--version <number>", version, wholeNumber)
     .option("--note <text>", verdict === "deny" ? "why (required)" : "why")
     .option("--by <name>", "who decides (default: your user name)")
     .option("--all-pending", "all models of the fleet that wait")
-    .option("--yes", "do what --all-pending lists, instead of only listing it");
+    .option("--where <condition>", "those that wait and match, such as 'improvement >= 2%'")
+    .option("--except-outliers", "leave those whose figures deviate from the others for a look")
+    .option("--sample <number>", "show only so many of them, spread over the range", wholeNumber)
+    .option("--yes", "decide what --all-pending or --where shows, without asking");
   withJson(command);
   command.action((fleet: string, customers: string[], flags: DecideFlags) =>
     decideAll(shell, verdict, { fleet, customers }, flags),
   );
 }
+
+const inBulk = ({ allPending, where }: DecideFlags): boolean =>
+  allPending === true || where !== undefined;
 
 async function decideAll(
   shell: Shell,
@@ -64,52 +66,55 @@ async function decideAll(
   checkUsage(verdict, named.customers, flags);
   const connections = openConnections(shell.environment());
   try {
-    const models = await wanted(connections, named, flags);
-    if (models.length === 0) {
-      if (flags.json) printJson(shell, { fleet: named.fleet, verdict, decided: [] });
-      return say(shell, "nothing waits for a decision");
+    const decision = { verdict, by: flags.by ?? userInfo().username, ...noteOf(flags) };
+    if (inBulk(flags)) {
+      const { bulk } = await import("./bulk.js");
+      return await bulk(shell, connections, named.fleet, decision, flags);
     }
-    if (flags.allPending && !flags.yes) return preview(shell, verdict, named.fleet, models, flags);
-    await carryOut(shell, connections, verdict, models, named.fleet, flags);
+    const models: Model[] = [];
+    for (const customer of named.customers)
+      models.push(await openModel(connections, verdict, named.fleet, customer, flags));
+    await carryOut(shell, connections, named.fleet, models, decision, flags);
   } finally {
     await connections.close();
   }
 }
+
+const noteOf = ({ note }: DecideFlags) => (note === undefined ? {} : { note });
 
 function checkUsage(verdict: Verdict, customers: readonly string[], flags: DecideFlags): void {
   const tryHelp = `modelfleet ${verdict} --help`;
   if (verdict === "deny" && (flags.note ?? "").trim() === "") {
     throw new UsageError("a denial needs its reason", 'add --note "why"');
   }
-  if (flags.allPending && customers.length > 0) {
-    throw new UsageError("name customers or use --all-pending, not both", tryHelp);
+  if (inBulk(flags) && customers.length > 0) {
+    throw new UsageError("name customers, or use --all-pending or --where, not both", tryHelp);
   }
-  if (!flags.allPending && customers.length === 0) {
-    throw new UsageError("name the customers, or use --all-pending", tryHelp);
+  if (!inBulk(flags) && customers.length === 0) {
+    throw new UsageError("name the customers, or use --all-pending or --where", tryHelp);
   }
+  if (!inBulk(flags) && (flags.exceptOutliers === true || flags.sample !== undefined)) {
+    throw new UsageError(
+      "--except-outliers and --sample go with --all-pending or --where",
+      tryHelp,
+    );
+  }
+  if (flags.sample === 0) throw new UsageError("--sample shows at least 1 model", tryHelp);
   if (flags.version !== undefined && customers.length !== 1) {
     throw new UsageError("--version is about a single customer", tryHelp);
   }
 }
 
-async function wanted(
+/**
+ * What waits; by its number, what is being published, serves or has served can be denied too. Not without: a denial that is
+ * repeated by mistake would take the version before away as well.
+ */
+async function openModel(
   connections: Connections,
-  { fleet, customers }: { fleet: string; customers: readonly string[] },
-  flags: DecideFlags,
-): Promise<Model[]> {
-  if (flags.allPending) return readModels(connections, { fleet, states: ["pending"] });
-  const models: Model[] = [];
-  for (const customer of customers) {
-    models.push(await waitingModel(connections, fleet, customer, flags.version));
-  }
-  return models;
-}
-
-async function waitingModel(
-  connections: Connections,
+  verdict: Verdict,
   fleet: string,
   customer: string,
-  version: number | undefined,
+  { version }: DecideFlags,
 ): Promise<Model> {
   const known = await findCustomer(connections, { fleet, customer });
   const all = await readModels(connections, {
@@ -121,53 +126,41 @@ async function waitingModel(
     version === undefined
       ? all.find((model) => model.state === "pending")
       : all.find((model) => model.version === version);
-  if (wanted !== undefined && wanted.state === "pending") return wanted;
+  const open = verdict === "deny" ? ["pending", "approved", "serving", "retired"] : ["pending"];
+  if (wanted !== undefined && open.includes(wanted.state)) return wanted;
   const newest = wanted ?? all[0];
   const stands =
     newest === undefined
       ? "it has no model yet"
       : `version ${newest.version} is ${newest.state}${newest.decidedBy === null ? "" : `, decided by ${newest.decidedBy}`}`;
   const what = version === undefined ? "nothing that waits" : `no version ${version} that waits`;
+  const deniable = verdict === "deny" && newest !== undefined && open.includes(newest.state);
   throw new ClientError(
     `"${known.customer}" has ${what} for a decision: ${stands}`,
-    `modelfleet models ${fleet} --customer ${known.customer}`,
+    deniable
+      ? `modelfleet deny ${fleet} ${known.customerKey} --version ${newest.version} --note "why" withdraws it`
+      : `modelfleet models ${fleet} --customer ${known.customerKey}`,
   );
-}
-
-function preview(
-  shell: Shell,
-  verdict: Verdict,
-  fleet: string,
-  models: readonly Model[],
-  flags: DecideFlags,
-): void {
-  if (flags.json) {
-    return printJson(shell, { fleet, verdict, wouldDecide: models.map(nameOf) });
-  }
-  printLines(
-    shell,
-    models.map((model) => `  ${safe(model.customer)} version ${model.version}`),
-  );
-  say(shell, `${several(models.length, "model")} would be decided; add --yes to ${verdict} them`);
 }
 
 async function carryOut(
   shell: Shell,
   connections: Connections,
-  verdict: Verdict,
-  models: readonly Model[],
   fleet: string,
+  models: readonly Model[],
+  decision: { verdict: Verdict; by: string; note?: string },
   flags: DecideFlags,
 ): Promise<void> {
-  const by = flags.by ?? userInfo().username;
-  const decision = { verdict, by, ...(flags.note === undefined ? {} : { note: flags.note }) };
+  const { verdict, by } = decision;
   const decided = [];
   for (const model of models) {
-    const name = nameOf(model);
+    const { customer, customerKey, version } = model;
+    const name = { customer, customerKey, version };
     try {
-      await decideModel(connections, { fleet, ...model }, decision);
-      decided.push({ ...name, decided: true, by });
-      if (!flags.json) printLines(shell, [lineOf(shell, verdict, model, by)]);
+      const answer = await decideModel(connections, { fleet, ...model }, decision);
+      const { withdrawalWorkflowId = null } = answer;
+      decided.push({ ...name, decided: true, by, withdrawalWorkflowId });
+      if (!flags.json) printLines(shell, [lineOf(shell, model, answer)]);
     } catch (error) {
       // One that is decided meanwhile must not keep the others from their decision.
       if (models.length === 1) throw error;
@@ -179,11 +172,13 @@ async function carryOut(
   if (flags.json) printJson(shell, { fleet, verdict, decided });
 }
 
-const nameOf = ({ customer, customerKey, version }: Model) => ({ customer, customerKey, version });
-
-function lineOf(shell: Shell, verdict: Verdict, model: Model, by: string): string {
-  const name = `${safe(model.customer)} version ${model.version}`;
-  return verdict === "approve"
-    ? `${shell.colors.green("approved")}  ${name} by ${by}; it is being published`
-    : `${shell.colors.yellow("denied")}  ${name} by ${by}`;
+function lineOf(shell: Shell, model: Model, answer: Decided): string {
+  const name = `${safe(model.customer)} version ${model.version} by ${answer.by}`;
+  if (answer.verdict === "approve")
+    return `${shell.colors.green("approved")}  ${name}; it is being published`;
+  const more =
+    answer.withdrawalWorkflowId === undefined
+      ? ""
+      : `; it is being withdrawn (workflow ${answer.withdrawalWorkflowId})`;
+  return `${shell.colors.yellow("denied")}  ${name}${more}`;
 }

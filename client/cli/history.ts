@@ -1,12 +1,18 @@
-/** `modelfleet history`: past cycles of a fleet, or one customer's evaluations over time. */
+/** `modelfleet history`: past cycles of a fleet, or one customer's evaluations and searches over time. */
 import type { Command } from "commander";
 import { openConnections, type Connections } from "../connections.js";
 import { readEvaluations } from "../evaluations.js";
 import { readCycles } from "../ledger.js";
+import {
+  readCycleSearches,
+  readSearches,
+  type CustomerSearch,
+  type CycleSearches,
+} from "../tuning-history.js";
 import { withExamples, withJson } from "./options.js";
-import { printJson, printLines, safe, tableLines } from "./print.js";
+import { fieldLines, printJson, printLines, safe, tableLines } from "./print.js";
 import type { Shell } from "./shell.js";
-import { change, count, duration, figure, localTime, windowTime } from "./words.js";
+import { change, count, duration, figure, localTime, several, windowTime } from "./words.js";
 
 export function configureHistory(command: Command, shell: Shell): void {
   command
@@ -35,10 +41,15 @@ async function fleetHistory(
   fleet: string,
   json: boolean,
 ): Promise<void> {
-  const cycles = await readCycles(connections, fleet);
+  const searches = await readCycleSearches(connections, fleet);
+  const cycles = (await readCycles(connections, fleet)).map((cycle) => ({
+    ...cycle,
+    tuning: searches.get(cycle.cycle) ?? null,
+  }));
   if (json) return printJson(shell, { fleet, cycles });
+  const tuned = searches.size > 0;
   const rows = cycles.map((cycle) => {
-    const { states, startedAt, endedAt } = cycle;
+    const { states, startedAt, endedAt, tuning } = cycle;
     const seconds =
       endedAt === null ? undefined : (Date.parse(endedAt) - Date.parse(startedAt)) / 1000;
     const made = cycle.customers - (states.skipped ?? 0) - (states.failed ?? 0);
@@ -49,6 +60,7 @@ async function fleetHistory(
       ...[made, states.serving, states["champion-kept"], states.skipped, states.failed].map(
         (value) => count(value ?? 0),
       ),
+      ...(tuned ? [tuning === null ? "" : cycleSearches(tuning)] : []),
       localTime(startedAt),
       seconds === undefined ? "" : duration(seconds),
     ];
@@ -57,9 +69,17 @@ async function fleetHistory(
   const columns = [
     ...[{ title: "cycle" }, { title: "state" }, { title: "window" }],
     ...["trained", "published", "kept", "skipped", "failed"].map(right),
+    ...(tuned ? [{ title: "searches" }] : []),
     ...[{ title: "started" }, right("took")],
   ];
   printLines(shell, tableLines(shell, columns, rows));
+}
+
+/** "20 warm, 3 cold, 160 jobs": so many started from earlier ones, so many training jobs completed. */
+function cycleSearches({ warmStarts, trials, testing }: CycleSearches): string {
+  const warm = warmStarts.identical + warmStarts.transfer;
+  const parts = [`${count(warm)} warm`, `${count(warmStarts.none)} cold`, several(trials, "job")];
+  return `${parts.join(", ")}${testing ? " (testing)" : ""}`;
 }
 
 async function customerHistory(
@@ -68,8 +88,10 @@ async function customerHistory(
   named: { fleet: string; customer: string },
   json: boolean,
 ): Promise<void> {
+  const { fleet } = named;
   const history = await readEvaluations(connections, named);
-  if (json) return printJson(shell, { fleet: named.fleet, ...history });
+  const searches = await readSearches(connections, { fleet, customerKey: history.customerKey });
+  if (json) return printJson(shell, { fleet, ...history, searches });
   const rows = history.cycles.map((one) => [
     one.cycle,
     one.releaseState ?? one.state,
@@ -88,7 +110,39 @@ async function customerHistory(
     { title: "decided by, or why" },
   ];
   printLines(shell, [
-    `${shell.colors.bold(safe(history.customer))} of ${named.fleet}`,
+    `${shell.colors.bold(safe(history.customer))} of ${fleet}`,
     ...tableLines(shell, columns, rows),
+    ...searches.flatMap((search) => searchLines(shell, search)),
   ]);
+}
+
+/** One search: what it found, then where it started from, with the reason for each earlier search. */
+function searchLines(shell: Shell, search: CustomerSearch): string[] {
+  const { objective, best, warmStart, trialStatuses, maxJobs } = search;
+  const done = trialStatuses === null ? "" : `${trialStatuses.completed ?? 0} of `;
+  const found =
+    best === null
+      ? (search.failureReason ?? `${objective.metric} not reached`)
+      : `best ${objective.metric} ${figure(best.value)}`;
+  const start =
+    warmStart.type === null
+      ? `from nothing: ${warmStart.because}`
+      : `${warmStart.type} from ${warmStart.parents.join(", ")}: ${warmStart.because}`;
+  return [
+    "",
+    `  ${search.cycle}  ${search.tuningJobName}${search.testing ? " (testing)" : ""}`,
+    ...fieldLines(shell, [
+      [
+        "search",
+        `${search.strategy}, ${done}${several(maxJobs, "training job")}, ${search.status ?? "running"}`,
+      ],
+      ...(search.sizeBecause === null ? [] : [["size", search.sizeBecause] as const]),
+      ["found", safe(found)],
+      ["start", safe(start)],
+      ...warmStart.reasons.map(
+        ({ tuningJobName, taken, because }) =>
+          [taken ? "parent" : "not", safe(`${tuningJobName}: ${because}`)] as const,
+      ),
+    ]).map((line) => `  ${line}`),
+  ];
 }

@@ -4,6 +4,7 @@ import { text } from "node:stream/consumers";
 import type { Command } from "commander";
 import { openConnections, type Connections } from "../connections.js";
 import { ClientError, messageOf, UsageError } from "../errors.js";
+import { ModelFailed } from "../invocation-error.js";
 import { invokeModel, readPointer, readSampleRows, type SampleRows } from "../invocation.js";
 import { withExamples, withJson } from "./options.js";
 import { printJson, printLines, safe, say } from "./print.js";
@@ -54,7 +55,13 @@ async function invoke(
       : undefined;
   const body = sample === undefined ? await bodyOf(shell, flags) : sample.rows.join("\n");
   if (body.trim() === "") throw await noRow(connections, fleet, customer);
-  const answer = await invokeModel(connections, { fleet, ...target, body });
+  const answer = await invokeModel(connections, { fleet, ...target, body }).catch(
+    (error: unknown) => {
+      if (flags.json && error instanceof ModelFailed)
+        printFailure(shell, { fleet, customer }, error);
+      throw error;
+    },
+  );
   if (flags.json) {
     const offline = sample === undefined ? {} : { offlinePredictions: sample.predictions };
     return printJson(shell, { fleet, customer: customer ?? null, ...answer, ...offline });
@@ -66,6 +73,15 @@ async function invoke(
   const version = target.version === undefined ? "" : `version ${target.version}, `;
   const said = `${version}${answer.targetModel} on ${answer.endpointName}, ${answer.latencyMs.toFixed(1)} ms`;
   say(shell, shell.progressColors.dim(safe(said)));
+}
+
+function printFailure(
+  shell: Shell,
+  { fleet, customer }: { fleet: string; customer: string | undefined },
+  { endpointName, targetModel, message, status, said, logGroup }: ModelFailed,
+): void {
+  const failure = { message, status, said, logGroup };
+  printJson(shell, { fleet, customer: customer ?? null, endpointName, targetModel, failure });
 }
 
 async function targetOf(

@@ -56,11 +56,12 @@ function lineageLines(shell: Shell, lineage: Lineage): string[] {
 }
 
 function branchesOf(lineage: Lineage): Branch[] {
-  const { trainingJob, code, dataset, query, cycle, approval } = lineage;
+  const { trainingJob, code, dataset, query, cycle, approval, withdrawal } = lineage;
   const { rows } = dataset;
   return [
     { title: "served as", leaves: servedLeaves(lineage) },
     { title: "approved", leaves: approvalLeaves(approval) },
+    ...(withdrawal === null ? [] : [{ title: "withdrawn", leaves: withdrawalLeaves(withdrawal) }]),
     { title: "registered", leaves: [lineage.modelPackageArn] },
     { title: "judged", leaves: evaluationLeaves(lineage.evaluation) },
     {
@@ -70,6 +71,7 @@ function branchesOf(lineage: Lineage): Branch[] {
         `image     ${trainingJob.image ?? "?"}`,
         `artifact  ${trainingJob.artifact}`,
         ...hyperparameterLeaves(trainingJob.hyperparameters),
+        ...tuningLeaves(lineage.tuningJob),
       ],
     },
     {
@@ -116,6 +118,21 @@ function approvalLeaves({ decidedBy, decidedAt, note }: Lineage["approval"]): st
   return [`by ${decidedBy}${when}`, ...(note === null || note === "" ? [] : [`“${note}”`])];
 }
 
+function withdrawalLeaves(withdrawal: NonNullable<Lineage["withdrawal"]>): string[] {
+  const { askedBy, askedAt, because, state, servesVersion, movedAt, reason } = withdrawal;
+  const instead = servesVersion === null ? "no version" : `version ${servesVersion}`;
+  const now =
+    state === "asked"
+      ? "it still serves, until another version can take its place"
+      : `${instead} serves instead, since ${localTime(movedAt ?? askedAt)}`;
+  return [
+    `by ${askedBy}, ${localTime(askedAt)}`,
+    ...(because === null || because === "" ? [] : [`“${because}”`]),
+    now,
+    ...(reason === null ? [] : [reason]),
+  ];
+}
+
 function evaluationLeaves(evaluation: Lineage["evaluation"]): string[] {
   if (evaluation === null) return ["no evaluation on record"];
   const { metrics, championMetrics, championVersion, baselineMetrics, because } = evaluation;
@@ -132,6 +149,13 @@ function figures(metrics: Figures): string {
   return Object.entries(metrics)
     .map(([name, value]) => `${name} ${figure(value)}`)
     .join(", ");
+}
+
+function tuningLeaves(tuningJob: Lineage["tuningJob"]): string[] {
+  if (tuningJob === null) return [];
+  const { name, objective, best, maxJobs, warmStart, parents } = tuningJob;
+  const start = warmStart === null ? "from nothing" : `${warmStart} from ${parents.join(", ")}`;
+  return [`found by  ${name}: best ${objective} ${figure(best)} of ${maxJobs} jobs, ${start}`];
 }
 
 /** SageMaker's own hyperparameters tell nothing that is not above. */

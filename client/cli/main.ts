@@ -27,6 +27,12 @@ const SUBCOMMANDS: readonly Subcommand[] = [
     configure: async () => (await import("./plan.js")).configurePlan,
   },
   {
+    name: "apply",
+    summary: "bring a fleet's schedule in line with its file",
+    group: "Declare",
+    configure: async () => (await import("./apply.js")).configureApply,
+  },
+  {
     name: "run",
     summary: "retrain a fleet now, and follow it",
     group: "Run",
@@ -45,6 +51,12 @@ const SUBCOMMANDS: readonly Subcommand[] = [
     configure: async () => (await import("./cancel.js")).configureCancel,
   },
   {
+    name: "schedule",
+    summary: "show, pause, resume, trigger and backfill the schedules of fleets",
+    group: "Run",
+    configure: async () => (await import("./schedule.js")).configureSchedule,
+  },
+  {
     name: "models",
     summary: "list a fleet's models with their figures",
     group: "Decide",
@@ -61,6 +73,12 @@ const SUBCOMMANDS: readonly Subcommand[] = [
     summary: "deny models that wait for a decision",
     group: "Decide",
     configure: async () => (await import("./decide.js")).configureDeny,
+  },
+  {
+    name: "rollback",
+    summary: "take the version that serves a customer back; the one before serves again",
+    group: "Decide",
+    configure: async () => (await import("./rollback.js")).configureRollback,
   },
   {
     name: "invoke",

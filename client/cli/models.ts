@@ -6,7 +6,7 @@ import { readModels, type Figures, type Model } from "../models.js";
 import { withExamples, withJson } from "./options.js";
 import { printJson, printLines, safe, say, tableLines } from "./print.js";
 import type { Shell } from "./shell.js";
-import { change, figure, several } from "./words.js";
+import { change, changeInterval, figure, several } from "./words.js";
 
 interface ModelsFlags {
   readonly pending?: true;
@@ -21,7 +21,7 @@ export function configureModels(command: Command, shell: Shell): void {
     .argument("<fleet>", "the fleet's name")
     .option("--pending", "only what waits for a decision")
     .option("--customer <customer>", "only this customer, all versions")
-    .option("--all", "every version, not just each customer's newest")
+    .option("--all", "every version, not just each customer's newest and the one that serves")
     .option("--metric <name>", "the figure to show", "rmse");
   withJson(command);
   withExamples(command, [
@@ -63,11 +63,12 @@ async function listModels(
     );
   }
   printLines(shell, modelLines(shell, models, flags.metric));
-  const pending = models.filter((model) => model.state === "pending");
+  printLines(shell, reasonLines(shell, customer === undefined ? waiting(models) : models));
+  const pending = waiting(models);
   if (pending.length > 0) sayHowToDecide(shell, fleet, pending);
 }
 
-function modelLines(shell: Shell, models: readonly Model[], metric: string): string[] {
+export function modelLines(shell: Shell, models: readonly Model[], metric: string): string[] {
   const columns = [
     { title: "customer" },
     { title: "version", align: "right" },
@@ -75,6 +76,7 @@ function modelLines(shell: Shell, models: readonly Model[], metric: string): str
     { title: metric, align: "right" },
     { title: "champion", align: "right" },
     { title: "change", align: "right" },
+    { title: "interval", align: "right" },
     { title: "baseline", align: "right" },
     { title: "change", align: "right" },
     { title: "cycle" },
@@ -91,14 +93,36 @@ function modelLines(shell: Shell, models: readonly Model[], metric: string): str
       figure(own),
       figure(champion),
       paintChange(shell, change(own, champion)),
+      model.improvement?.metric === metric ? changeInterval(model.improvement) : "–",
       figure(baseline),
       paintChange(shell, change(own, baseline)),
       model.cycle,
-      safe(model.decidedBy ?? ""),
+      safe(decidedBy(model)),
     ];
   });
   return tableLines(shell, columns, rows);
 }
+
+const waiting = (models: readonly Model[]) => models.filter(({ state }) => state === "pending");
+
+/** A person who decides reads them; more than these are for `--json`. */
+const EXPLAINED = 12;
+
+function reasonLines(shell: Shell, models: readonly Model[]): string[] {
+  const judged = models.filter(({ reasons }) => reasons.length > 0);
+  const explained = judged.slice(0, EXPLAINED);
+  const lines = explained.flatMap(({ customer, version, reasons }) => [
+    "",
+    `  ${shell.colors.dim("why")} ${safe(customer)} version ${version}`,
+    ...reasons.map((reason) => `    ${safe(reason)}`),
+  ]);
+  const more = judged.length - explained.length;
+  return more > 0 ? [...lines, "", `  and ${more} more (--json)`] : lines;
+}
+
+/** Who spoke last about it. */
+const decidedBy = ({ withdrawal, decidedBy: approver }: Model): string =>
+  withdrawal === null ? (approver ?? "") : `withdrawn by ${withdrawal.by}`;
 
 const of = (figures: Figures | null, metric: string) => figures?.[metric];
 
@@ -106,7 +130,7 @@ function paintState(shell: Shell, { state }: Model): string {
   const { colors } = shell;
   if (state === "serving") return colors.green(state);
   if (state === "pending") return colors.cyan(state);
-  return state === "rejected" ? colors.red(state) : state;
+  return state === "rejected" || state === "withdrawn" ? colors.red(state) : state;
 }
 
 /** An error that fell is good. */

@@ -51,12 +51,11 @@ function planLines(
   const kinds = [`${count(train.customers)} to train`];
   if (skipped.length > 0) kinds.push(`${skipped.length} skipped`);
   if (failing.length > 0) kinds.push(colors.red(`${failing.length} would fail`));
-  const training =
-    cost.trainingUsd === null ? "price not known" : `about ${money(cost.trainingUsd)}`;
+  const training = cost.trainingUsd === null ? "price not known" : money(cost.trainingUsd);
   const endpoint =
     cost.endpointUsdPerMonth === null
       ? "price not known"
-      : `about ${money(cost.endpointUsdPerMonth)} a month`;
+      : `${money(cost.endpointUsdPerMonth)} a month`;
   return [
     `${colors.bold(preview.fleet)} ${preview.cycle}  ${colors.dim("nothing has been started")}`,
     "",
@@ -67,7 +66,7 @@ function planLines(
       ["champions", preview.champions === 0 ? "none yet" : `${count(preview.champions)} to beat`],
       [
         "training",
-        `${several(train.customers, "job")} on ${preview.trainingJobs.instanceType}, ` +
+        `${several(preview.trainingJobs.most, "job")} on ${preview.trainingJobs.instanceType}, ` +
           `${preview.trainingJobs.atATime} at a time, ${preview.instanceHours} instance hours`,
       ],
       ["cost", `${training} of training on AWS; the endpoint ${endpoint}`],

@@ -16,6 +16,7 @@ import type { Shell } from "./shell.js";
 interface RunFlags {
   readonly at?: string;
   readonly force?: true;
+  readonly testing?: true;
   readonly detach?: true;
   readonly json?: true;
 }
@@ -29,10 +30,15 @@ export function configureRun(command: Command, shell: Shell): void {
       atTime,
     )
     .option("--force", "train unchanged customers too, and repeat a cycle that has completed")
+    .option(
+      "--testing",
+      "one training job in place of each search, in a cycle of its own: shows that the whole path works",
+    )
     .option("--detach", "start it and return at once");
   withJson(command);
   withExamples(command, [
     "modelfleet run examples/flights/fleet.ts --at 2013-07-01",
+    "modelfleet run examples/flights/fleet.ts --testing",
     "modelfleet run fleets/churn.fleet.ts --detach",
   ]);
   command.action((file: string, flags: RunFlags) => run(shell, file, flags));
@@ -45,6 +51,7 @@ async function run(shell: Shell, file: string, flags: RunFlags): Promise<void> {
     const run = await runCycle(connections, loaded, {
       at: flags.at ?? today(),
       force: flags.force === true,
+      testing: flags.testing === true,
     });
     sayHow(shell, run, flags);
     if (flags.detach === true && run.how !== "completed") {

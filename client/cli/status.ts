@@ -5,6 +5,7 @@ import { UsageError } from "../errors.js";
 import { readEvaluations } from "../evaluations.js";
 import {
   CUSTOMER_STATES,
+  findCycle,
   findCustomer,
   readCustomers,
   readCycle,
@@ -17,7 +18,7 @@ import { workflowIds } from "../../workflows/messages.js";
 import { workflowPage } from "../settings.js";
 import { stateWords } from "./cycle-progress.js";
 import { EXIT } from "./exit-codes.js";
-import { cycleReportLines, followCycle } from "./follow.js";
+import { cycleReportLines, followCycle, type Followed } from "./follow.js";
 import { withExamples, withJson } from "./options.js";
 import { fieldLines, printJson, printLines, safe, say, tableLines } from "./print.js";
 import type { Shell } from "./shell.js";
@@ -99,14 +100,18 @@ async function oneFleet(
   if (flags.customer !== undefined) {
     return oneCustomer(shell, connections, { fleet, customer: flags.customer }, flags);
   }
-  const named = { fleet, ...(flags.cycle === undefined ? {} : { cycle: flags.cycle }) };
-  let cycle = await readCycle(connections, named);
+  let named: { fleet: string; cycle?: string } = {
+    fleet,
+    ...(flags.cycle === undefined ? {} : { cycle: flags.cycle }),
+  };
   if (flags.follow) {
-    const last = await followCycle(shell, connections, cycle);
+    const followed = await toFollow(connections, named);
+    const last = await followCycle(shell, connections, followed);
     if (last === undefined) return;
     if (last.failure !== undefined) shell.exit(EXIT.failed);
-    cycle = last.cycle ?? cycle;
+    named = { fleet, cycle: followed.cycle };
   }
+  const cycle = await readCycle(connections, named);
   if (flags.customers || flags.state !== undefined) {
     return customerList(shell, connections, cycle, flags);
   }
@@ -122,6 +127,26 @@ async function oneFleet(
     ]);
   }
   if (page !== undefined) printLines(shell, ["", `  ${shell.colors.dim(page)}`]);
+}
+
+/** A cycle that a schedule has just started is Temporal's before it is in the ledger. */
+async function toFollow(
+  connections: Connections,
+  named: { fleet: string; cycle?: string },
+): Promise<Followed> {
+  const { fleet, cycle } = named;
+  if (cycle === undefined || (await findCycle(connections, { fleet, cycle })) !== undefined)
+    return readCycle(connections, named);
+  const workflowId = workflowIds.retrainFleet(fleet, cycle);
+  const temporal = await connections.temporal();
+  const { WorkflowNotFoundError } = await import("@temporalio/client");
+  try {
+    await temporal.workflow.getHandle(workflowId).describe();
+    return { fleet, cycle, workflowId };
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return readCycle(connections, named);
+    throw error;
+  }
 }
 
 async function describeCycle(connections: Connections, cycle: Cycle) {

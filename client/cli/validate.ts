@@ -79,11 +79,12 @@ async function checkFile(shell: Shell, file: string, offline: boolean): Promise<
 }
 
 async function askWarehouse(shell: Shell, { spec }: LoadedFleet): Promise<SpecIssue[]> {
-  const { source } = spec;
+  const { source, gate } = spec;
   const window = cycleWindow(source.window, new Date().toISOString());
   let asked = "source.query";
   try {
-    const issues = checkColumns(source, await queryColumns(shell.environment(), source, window));
+    const columns = await queryColumns(shell.environment(), source, window);
+    const issues = checkColumns(source, columns, gate.segments);
     asked = "source.customers";
     await checkCustomersQuery(shell.environment(), source, window);
     return issues;

@@ -47,6 +47,14 @@ export function change(value: number | undefined, reference: number | undefined)
   return `${share < 0 ? "−" : "+"}${Math.abs(share).toFixed(1)} %`;
 }
 
+/** The interval of a change, in the direction of `change`: an improvement of 2 to 8 % is "−8.0 to −2.0 %". */
+export function changeInterval({ low, high }: { low: number | null; high: number | null }): string {
+  if (low === null || high === null) return "–";
+  const share = (value: number) => `${value < 0 ? "−" : "+"}${Math.abs(100 * value).toFixed(1)}`;
+  return `${share(-high)} to ${share(-low)} %`;
+}
+
+/** An estimate, in words: "about $1.15", "less than $0.01". */
 export function money(dollars: number): string {
-  return dollars > 0 && dollars < 0.01 ? "< $0.01" : `$${dollars.toFixed(2)}`;
+  return dollars > 0 && dollars < 0.01 ? "less than $0.01" : `about $${dollars.toFixed(2)}`;
 }

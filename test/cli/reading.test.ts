@@ -1,5 +1,7 @@
 /** Commands that read the ledger: what they print, their JSON, and their answers to names that do not exist. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { openLedger } from "../../activities/ledger/pool.js";
+import { customerKey } from "../../fleet/names.js";
 import { startTestStack, type TestStack } from "../stack.js";
 import { modelfleet, modelfleetJson } from "./modelfleet.js";
 import { EVIL, FLEET, HASH, seedLedger } from "./seeded-ledger.js";
@@ -90,6 +92,18 @@ describe("names that do not exist end with exit code 1 and the nearest that does
     ],
     [["lineage", FLEET, "LGA"], 'customer "LGA" of fleet "delays" has no model yet'],
     [
+      ["rollback", FLEET, "ORD", "--because", "why"],
+      'no version serves "ORD": there is nothing to roll back',
+    ],
+    [
+      ["rollback", FLEET, "ATL", "--to", "9", "--because", "why"],
+      '"ATL": there is no version 9 to go back to',
+    ],
+    [
+      ["rollback", FLEET, "ATL", "--to", "2", "--because", "why"],
+      'version 2 is the one that serves "ATL"',
+    ],
+    [
       ["approve", FLEET, "ATL"],
       '"ATL" has nothing that waits for a decision: version 2 is serving',
     ],
@@ -106,8 +120,11 @@ describe("models", () => {
   test("show each customer's newest with its change against champion and baseline", async () => {
     const { stdout, stderr } = await run("models", FLEET);
     expect(stdout).toMatch(
-      /ATL +2 +serving +15.00 +20.00 +−25.0 % +30.00 +−50.0 % +2013-08-01 +policy:delays/,
+      /ATL +2 +serving +15.00 +20.00 +−25.0 % +−31.2 to −18.1 % +30.00 +−50.0 % +2013-08-01 +policy:delays/,
     );
+    // Who decides reads why it is up to them; of the others the figures are enough.
+    expect(stdout).toMatch(/why ORD version 1\n +rmse 15 is 25 %.*\n +the policy leaves/);
+    expect(stdout).not.toContain("why ATL");
     expect(stderr).toContain("2 models wait for a decision");
     expect(stderr).toContain(`modelfleet approve ${FLEET} `);
   });
@@ -126,6 +143,41 @@ describe("models", () => {
     ]);
   });
 
+  test("show what serves as well, when a newer one does not", async () => {
+    const ledger = openLedger({
+      url: stack.environment.MODELFLEET_LEDGER_URL ?? "",
+      maxConnections: 1,
+    });
+    const setStates = (first: string, second: string) =>
+      ledger.query(
+        `update releases set state = case version when 1 then $1 else $2 end
+          where fleet = $3 and customer_key = $4`,
+        [first, second, FLEET, customerKey("ATL")],
+      );
+    await setStates("serving", "rejected");
+    const { models } = await runJson("models", FLEET);
+    expect(models).toMatchObject([
+      { customer: "ATL", version: 2, state: "rejected" },
+      { customer: "ATL", version: 1, state: "serving" },
+      { customer: "ORD" },
+      { customer: EVIL },
+    ]);
+    await setStates("retired", "serving");
+    await ledger.end();
+  });
+
+  test("tell how sure the change is, and every reason, also as JSON", async () => {
+    const { models } = await runJson("models", FLEET, "--customer", "ATL");
+    expect(models).toMatchObject([
+      {
+        improvement: { metric: "rmse", confidence: 0.95, low: 0.181, high: 0.312 },
+        testRows: 100,
+        reasons: [expect.stringContaining("25 % below"), expect.stringContaining("a person")],
+      },
+      { improvement: null },
+    ]);
+  });
+
   test("of one customer are all its versions", async () => {
     const { models } = await runJson("models", FLEET, "--customer", "ATL");
     expect(models).toMatchObject([{ version: 2 }, { version: 1, state: "retired" }]);
@@ -135,8 +187,8 @@ describe("models", () => {
 describe("bulk decisions", () => {
   test("only list what they would decide until --yes", async () => {
     const { code, stdout, stderr } = await run("approve", FLEET, "--all-pending");
-    expect(stdout).toContain("ORD version 1");
-    expect(stderr).toContain("2 models would be decided; add --yes to approve them");
+    expect(stdout).toMatch(/ORD +1 +pending/);
+    expect(stderr).toContain("2 models wait: 2 would be approved\nadd --yes to approve them");
     expect(code).toBe(0);
   });
 });
@@ -193,8 +245,17 @@ describe("history", () => {
   test("of a customer lists its evaluations", async () => {
     const { cycles } = await runJson("history", FLEET, "ATL");
     expect(cycles).toMatchObject([
-      { cycle: "2013-08-01", version: 2, metrics: { rmse: 15 }, championMetrics: { rmse: 20 } },
-      { cycle: "2013-07-01", version: 1, championMetrics: null },
+      {
+        cycle: "2013-08-01",
+        version: 2,
+        metrics: { rmse: 15 },
+        championMetrics: { rmse: 20 },
+        testing: false,
+        testRows: 100,
+        improvement: { metric: "rmse", estimate: 0.25, low: 0.181, high: 0.312 },
+        reasons: [expect.any(String), "the policy leaves the decision to a person"],
+      },
+      { cycle: "2013-07-01", version: 1, championMetrics: null, improvement: null },
     ]);
   });
 });

@@ -94,9 +94,11 @@ async function addModel(
   const job = `mf-${key}-${cycle}`;
   await pool.query(
     `insert into evaluations (fleet, cycle, customer_key, training_job_name, metrics, champion_metrics,
-                              baseline_metrics, champion_version, artifact_uri, predictions, decision, because)
+                              baseline_metrics, champion_version, artifact_uri, predictions, decision, because,
+                              reasons, improvement, test_rows)
      values ($1, $2, $3, $4, '{"rmse": 15, "mae": 10, "stdev_error": 14}', $5, '{"rmse": 30, "mae": 22}', $6,
-             's3://bucket/model.tar.gz', '[12.5]', 'ask', 'rmse 15 is 25 % below the champion''s 20')`,
+             's3://bucket/model.tar.gz', '[12.5]', 'ask', 'rmse 15 is 25 % below the champion''s 20',
+             '["rmse 15 is 25 % below the champion''s 20", "the policy leaves the decision to a person"]', $7, 100)`,
     [
       FLEET,
       cycle,
@@ -104,6 +106,9 @@ async function addModel(
       job,
       version > 1 ? { rmse: 20, mae: 12 } : null,
       version > 1 ? version - 1 : null,
+      version > 1
+        ? { metric: "rmse", confidence: 0.95, estimate: 0.25, low: 0.181, high: 0.312 }
+        : null,
     ],
   );
   await pool.query(
@@ -141,8 +146,8 @@ async function addModel(
   );
   if (state !== "serving" && state !== "retired") return;
   await pool.query(
-    `insert into publications (fleet, stage, customer_key, version, target_model, state)
-     values ($1, 'sandbox', $2, $3, $4, $5)`,
+    `insert into publications (fleet, stage, customer_key, version, target_model, state, verification)
+     values ($1, 'sandbox', $2, $3, $4, $5, '{}')`,
     [
       FLEET,
       key,

@@ -6,7 +6,8 @@ import { afterAll, describe, expect, test } from "vitest";
 import { modelfleet, modelfleetJson } from "./modelfleet.js";
 
 const COMMANDS = [
-  ...["validate", "plan", "run", "status", "cancel", "models", "approve", "deny"],
+  ...["validate", "plan", "apply", "run", "status", "cancel", "schedule"],
+  ...["models", "approve", "deny", "rollback"],
   ...["invoke", "lineage", "history", "worker", "local", "doctor"],
 ];
 /** Below every stack: no test may find the settings of one that the developer has up. */
@@ -37,10 +38,20 @@ describe("wrong usage ends with exit code 2, says what, and tries to help", () =
     [["status", "--folow"], "error: unknown option '--folow'\n  (Did you mean --follow?)"],
     [["plan", "fleet.ts", "--at", "soon"], '"soon" is no time'],
     [["deny", "churn", "A"], 'error: a denial needs its reason\n  try: add --note "why"'],
-    [["approve", "churn"], "error: name the customers, or use --all-pending"],
+    [["approve", "churn"], "error: name the customers, or use --all-pending or --where"],
+    [["rollback", "churn", "A"], 'error: a rollback needs its reason\n  try: add --because "why"'],
     [
       ["approve", "churn", "A", "B", "--version", "2"],
       "error: --version is about a single customer",
+    ],
+    [
+      ["approve", "churn", "A", "--where", "rmse < 4"],
+      "error: name customers, or use --all-pending or",
+    ],
+    [["approve", "churn", "A", "--sample", "4"], "error: --except-outliers and --sample go with"],
+    [
+      ["approve", "churn", "--all-pending", "--sample", "0"],
+      "error: --sample shows at least 1 model",
     ],
     [["status", "--customers"], "error: name the fleet these options are about"],
   ])("%j", async (words, said) => {

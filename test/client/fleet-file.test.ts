@@ -127,6 +127,17 @@ describe("a fleet file that is wrong", () => {
     ]);
   });
 
+  test.each([
+    [{ bounds: { rsme: { max: 40 } } }, "gate.bounds.rsme", 'did you mean "rmse"?'],
+    [
+      { segments: [{ colum: "hour", maximumDrop: 0.1, column: "hour" }] },
+      "gate.segments.0.colum",
+      'did you mean "column"?',
+    ],
+  ])("suggests it in the gate's policy, too: %j", async (gate, field, hint) => {
+    expect(await issuesOf(fleetFile({ gate }))).toMatchObject([{ field, hint }]);
+  });
+
   test("says which fields are missing", async () => {
     const issues = await issuesOf(fleetFile({ stages: undefined, endpoint: undefined }));
     expect(issues.map(({ field, problem }) => `${field} ${problem}`)).toEqual([

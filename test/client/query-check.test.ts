@@ -82,6 +82,22 @@ describe("a query's columns", () => {
     ]);
   });
 
+  test("must have what the gate looks at, as a feature", () => {
+    const segment = (column: string) => [{ column, maximumDrop: 0.1 }];
+    expect(checkColumns(source, flights, segment("distance"))).toEqual([]);
+    expect(checkColumns(source, flights, segment("distanc"))).toMatchObject([
+      {
+        field: "gate.segments.0.column",
+        value: '"distanc"',
+        problem: "is not a feature of the query",
+        hint: 'did you mean "distance"?',
+      },
+    ]);
+    expect(checkColumns(source, flights, segment("dest"))).toMatchObject([
+      { field: "gate.segments.0.column", hint: "its features: distance" },
+    ]);
+  });
+
   test("of a split by time must hold its column", () => {
     const byTime = {
       ...source,

@@ -1,0 +1,220 @@
+/** Brings the Temporal Schedule of a fleet in line with its file: first what would change, then the change. */
+import { defineSearchAttributeKey, TypedSearchAttributes } from "@temporalio/common";
+import {
+  ScheduleAlreadyRunning,
+  ScheduleNotFoundError,
+  type ScheduleDescription,
+  type ScheduleOptions,
+  type ScheduleOptionsStartWorkflowAction,
+  type Workflow,
+} from "@temporalio/client";
+import { secondsOf } from "../fleet/duration.js";
+import {
+  appliedFacts,
+  compareSchedules,
+  declaredFacts,
+  type ScheduleChange,
+  type ScheduleFacts,
+} from "../fleet/schedule-diff.js";
+import type { Schedule } from "../fleet/schedule.schema.js";
+import { dueCycle, skippedTimes, timesOf, timetableOf, type DueCycle } from "../fleet/schedule.js";
+import { SEARCH_ATTRIBUTES } from "../fleet/search-attributes.js";
+import type { FleetSpec } from "../fleet/spec.schema.js";
+import {
+  scheduleId,
+  TASK_QUEUES,
+  workflowIds,
+  WORKFLOWS,
+  type RetrainFleetInput,
+} from "../workflows/messages.js";
+import { uploadCode } from "./code-upload.js";
+import type { Connections } from "./connections.js";
+import { ClientError, messageOf, UsageError } from "./errors.js";
+import type { LoadedFleet } from "./fleet-file.js";
+import {
+  appliedNote,
+  MEMO_KEY,
+  standingFacts,
+  startWords,
+  temporalOverlap,
+  temporalSpec,
+} from "./schedule-facts.js";
+import { findSchedule, noteOf } from "./schedules.js";
+import { schedulePage } from "./settings.js";
+
+export interface ScheduleProposal {
+  readonly fleet: string;
+  readonly scheduleId: string;
+  /** `leave`: the file declares none, but one stands, and stays. */
+  readonly action: "create" | "update" | "nothing" | "delete" | "leave";
+  readonly changes: readonly ScheduleChange[];
+  /** As it stands, and stays: applying neither pauses nor resumes. */
+  readonly paused: boolean;
+  readonly note: string | null;
+  /** The next cycles of what the file declares, without jitter. */
+  readonly next: readonly DueCycle[];
+  /** Local times within two years at which nothing starts, since the clocks skip them. */
+  readonly skippedTimes: readonly string[];
+  readonly webPage: string | null;
+}
+
+/** Changes nothing. Throws when the schedule of that id is not modelfleet's. */
+export async function proposeSchedule(
+  connections: Connections,
+  { path, spec }: LoadedFleet,
+  { deleteSchedule, now }: { readonly deleteSchedule: boolean; readonly now: Date },
+): Promise<ScheduleProposal> {
+  const standing = await findSchedule(connections, spec.name);
+  const { schedule } = spec;
+  const common = {
+    fleet: spec.name,
+    scheduleId: scheduleId(spec.name),
+    paused: standing?.state.paused ?? false,
+    note: standing === undefined ? null : noteOf(standing),
+    webPage: schedulePage(connections.environment, scheduleId(spec.name)) ?? null,
+  };
+  if (schedule === undefined) {
+    if (standing === undefined) throw noSchedule(path);
+    const action = deleteSchedule ? "delete" : "leave";
+    return { ...common, action, changes: [], next: [], skippedTimes: [] };
+  }
+  if (deleteSchedule)
+    throw new UsageError(
+      `${path} declares a schedule, so it is not to be deleted`,
+      "take `schedule` out of the file first; or modelfleet schedule pause, to stop it for a while",
+    );
+  const changes = changesOf(standing, spec, schedule);
+  const action = standing === undefined ? "create" : changes.length > 0 ? "update" : "nothing";
+  return { ...common, action, changes, ...comingTimes(spec, schedule, now) };
+}
+
+/** Does what was proposed. Throws, and changes nothing, when the schedule has changed since then. */
+export async function applySchedule(
+  connections: Connections,
+  loaded: LoadedFleet,
+  { proposal, by }: { readonly proposal: ScheduleProposal; readonly by: string },
+): Promise<void> {
+  const { action, fleet } = proposal;
+  if (action === "nothing" || action === "leave") return;
+  const temporal = await connections.temporal();
+  const handle = temporal.schedule.getHandle(proposal.scheduleId);
+  try {
+    if (action === "delete") return await handle.delete();
+    const { spec } = loaded;
+    if (spec.schedule === undefined) return;
+    const options = scheduleOptions(spec, spec.schedule, by);
+    await uploadCode(connections, loaded);
+    if (action === "create") {
+      const memo = { [MEMO_KEY]: fleet };
+      await temporal.schedule.create({ ...options, scheduleId: proposal.scheduleId, memo });
+      return;
+    }
+    await handle.update((standing) => {
+      refuseOther(proposal, changesOf(standing, spec, spec.schedule));
+      const { paused, note } = standing.state;
+      return { ...options, state: { paused, ...(note === undefined ? {} : { note }) } };
+    });
+  } catch (error) {
+    if (error instanceof ScheduleAlreadyRunning || error instanceof ScheduleNotFoundError)
+      throw changedMeanwhile(proposal);
+    // What Temporal refuses of a schedule, such as a time zone that only this machine knows.
+    if (error instanceof TypeError)
+      throw new ClientError(
+        `Temporal refuses the schedule: ${messageOf(error)}`,
+        "nothing was changed: correct `schedule` in the fleet file",
+        { cause: error },
+      );
+    throw error;
+  }
+}
+
+const COMING = 3;
+
+function comingTimes(
+  spec: FleetSpec,
+  schedule: Schedule,
+  now: Date,
+): Pick<ScheduleProposal, "next" | "skippedTimes"> {
+  const timetable = timetableOf(schedule);
+  const next: DueCycle[] = [];
+  for (const time of timesOf(timetable, { from: now })) {
+    next.push(dueCycle(spec.source.window, time));
+    if (next.length === COMING) break;
+  }
+  // An hourly schedule skips the missing hour as the clock does: nothing to tell.
+  const { hour, minute } = timetable.calendar;
+  const daily = hour.length === 1 && minute.length === 1;
+  const until = new Date(now);
+  until.setUTCFullYear(until.getUTCFullYear() + 2);
+  return { next, skippedTimes: daily ? skippedTimes(timetable, { from: now, until }) : [] };
+}
+
+const NOTHING: ScheduleFacts = { schedule: new Map(), fleet: new Map() };
+
+/** Of a schedule that is not there yet, all that is declared. */
+function changesOf(
+  standing: ScheduleDescription | undefined,
+  spec: FleetSpec,
+  schedule: Schedule | undefined,
+): ScheduleChange[] {
+  if (schedule === undefined) return [];
+  const declared = factsOf(spec, schedule);
+  if (standing !== undefined)
+    return compareSchedules(standingFacts(standing), declared, appliedNote(standing));
+  return compareSchedules(NOTHING, declared, appliedFacts(NOTHING));
+}
+
+const factsOf = (spec: FleetSpec, schedule: Schedule): ScheduleFacts =>
+  declaredFacts(spec, schedule, startWords(startOf(spec)));
+
+const startOf = ({ name }: FleetSpec) => ({
+  workflowType: WORKFLOWS.retrainOnSchedule,
+  taskQueue: TASK_QUEUES.control,
+  workflowId: workflowIds.retrainOnSchedule(name),
+});
+
+type Action = ScheduleOptionsStartWorkflowAction<Workflow>;
+
+function scheduleOptions(
+  spec: FleetSpec,
+  schedule: Schedule,
+  by: string,
+): Omit<ScheduleOptions<Action>, "scheduleId" | "state" | "memo"> {
+  const input: RetrainFleetInput = { spec };
+  const fleet = defineSearchAttributeKey(SEARCH_ATTRIBUTES.fleet, "KEYWORD");
+  const typedSearchAttributes = new TypedSearchAttributes([{ key: fleet, value: spec.name }]);
+  const { schedule: words, fleetHash } = appliedFacts(factsOf(spec, schedule));
+  return {
+    spec: temporalSpec(schedule),
+    policies: {
+      overlap: temporalOverlap(schedule.overlap),
+      catchupWindow: secondsOf(schedule.catchupWindow) * 1000,
+    },
+    typedSearchAttributes,
+    action: {
+      type: "startWorkflow",
+      ...startOf(spec),
+      args: [input],
+      typedSearchAttributes,
+      staticSummary: `retrain ${spec.name}, ${words.schedule ?? ""} (${schedule.timezone})`,
+      // Temporal's memo of a schedule cannot be changed by all its versions; that of its action can.
+      memo: { [MEMO_KEY]: { by, at: new Date().toISOString(), schedule: words, fleetHash } },
+    },
+  };
+}
+
+function refuseOther(proposal: ScheduleProposal, now: readonly ScheduleChange[]): void {
+  if (JSON.stringify(proposal.changes) !== JSON.stringify(now)) throw changedMeanwhile(proposal);
+}
+
+const changedMeanwhile = ({ scheduleId: id, fleet }: ScheduleProposal): ClientError =>
+  new ClientError(
+    `the schedule ${id} has been changed while you looked at the differences; nothing was applied`,
+    `apply again, to see what it is now: modelfleet schedule show ${fleet}`,
+  );
+
+const noSchedule = (path: string): ClientError =>
+  new ClientError(
+    `${path} declares no schedule, and the fleet has none`,
+    'add one: schedule: monthly({ day: 1, at: "03:00", timezone: "UTC" })',
+  );
