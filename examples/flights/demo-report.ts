@@ -12,7 +12,9 @@ import {
 } from "../../client/ledger.js";
 import type { Model } from "../../client/models.js";
 import type { CycleRun } from "../../client/run-cycle.js";
+import { readCycleSearches, type CycleSearches } from "../../client/tuning-history.js";
 import { FLEET, type Answer } from "./demo-cycle.js";
+import type { WayBack } from "./demo-way-back.js";
 
 interface Judged {
   readonly customer: string;
@@ -27,6 +29,8 @@ export interface DemoOutcome {
   readonly run: CycleRun;
   readonly approved: Model | undefined;
   readonly answers: readonly Answer[];
+  /** Undefined in a first cycle: nothing served before. */
+  readonly wayBack: WayBack | undefined;
   readonly webPage: string | undefined;
   /** The stack is about to be stopped. */
   readonly ephemeral: boolean;
@@ -50,6 +54,8 @@ export async function reportLines(
   return [
     ...title("What was done"),
     ...doneLines(shell, cycle, judged, leftOut),
+    ...searchLines(shell, (await readCycleSearches(connections, FLEET)).get(id)),
+    ...wayBackLines(shell, outcome.wayBack),
     ...title("How good the models are  (arrival delay in minutes, RMSE on flights held out)"),
     ...qualityLines(shell, judged),
     ...title("What the endpoint answers  (InvokeEndpoint with TargetModel)"),
@@ -121,6 +127,37 @@ function doneLines(
       : broken.flatMap(({ customer, reason }) =>
           field(shell, colors.red("failed"), `${customer}: ${reason ?? "for no reason on record"}`),
         )),
+  ];
+}
+
+function searchLines(shell: Shell, searches: CycleSearches | undefined): string[] {
+  if (searches === undefined) return [];
+  const { jobs, trials, warmStarts } = searches;
+  const warm = warmStarts.identical + warmStarts.transfer;
+  const from =
+    warm === 0
+      ? "all from nothing, as there was none before"
+      : `${warm} of them from what the searches before had found`;
+  const text = `${several(jobs, "search", "searches")} of ${several(trials, "training job")} in all, ${from}`;
+  return field(shell, "tuned", text);
+}
+
+function wayBackLines(shell: Shell, wayBack: WayBack | undefined): string[] {
+  if (wayBack === undefined) return [];
+  const { customer, denied, servesAgain, seconds, predicted, same } = wayBack;
+  const minutes = (value: number) => value.toFixed(2);
+  return [
+    ...field(
+      shell,
+      "denied",
+      `version ${denied} of ${customer}; version ${servesAgain} serves again after ${seconds.toFixed(1)} s, ` +
+        `and says ${minutes(predicted.again)} min instead of ${minutes(predicted.denied)} min of the same flight`,
+    ),
+    ...field(
+      shell,
+      "",
+      `${same.rows} of ${same.of} held-out predictions are to the last digit those of version ${servesAgain}'s training`,
+    ),
   ];
 }
 
@@ -228,6 +265,7 @@ function nextCommands(
   { answers, approved }: DemoOutcome,
 ): (readonly [command: string, what: string])[] {
   const customer = approved?.customer ?? answers[0]?.customer ?? "ATL";
+  const largest = answers[0]?.customer ?? "ATL";
   const waiting = [
     `npx modelfleet models ${FLEET} --pending`,
     "what waits for your decision",
@@ -238,6 +276,10 @@ function nextCommands(
     [
       `npx modelfleet lineage ${FLEET} ${customer}`,
       "a served model, back to its SQL, data and approver",
+    ],
+    [
+      `npx modelfleet history ${FLEET} ${largest}`,
+      "its evaluations and searches, and where each search started from",
     ],
     [`npx modelfleet invoke ${FLEET} ${customer} --sample`, "ask it yourself"],
     ["npx modelfleet local status", "what runs in the background"],

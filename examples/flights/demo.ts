@@ -14,6 +14,7 @@ import { runCycle, type CycleRun } from "../../client/run-cycle.js";
 import { workflowPage } from "../../client/settings.js";
 import { stopStack } from "../../local/stack/stop.js";
 import { approveOneByHand, invokeSome, nextCycleTime } from "./demo-cycle.js";
+import { denyWhatServes, planWayBack, type WayBack } from "./demo-way-back.js";
 import { reportLines } from "./demo-report.js";
 import { fleetFile, loadData, startParts, startWorker } from "./demo-setup.js";
 
@@ -47,12 +48,25 @@ async function demonstrate(shell: Shell, ephemeral: boolean): Promise<void> {
     const approved = await approveOneByHand(shell, connections, run);
     heading(shell, "Predictions", "for flights that came after the data the models have seen");
     const answers = await invokeSome(shell, connections, run, approved);
+    const wayBack = await goBack(shell, connections, run);
     const webPage = workflowPage(process.env, run);
-    const outcome = { run, approved, answers, webPage, ephemeral };
+    const outcome = { run, approved, answers, wayBack, webPage, ephemeral };
     printLines(shell, await reportLines(shell, connections, outcome));
   } finally {
     await connections.close();
   }
+}
+
+/** From the second cycle on, when there are versions to go back to. */
+async function goBack(
+  shell: Shell,
+  connections: Connections,
+  run: CycleRun,
+): Promise<WayBack | undefined> {
+  const plan = await planWayBack(connections, run);
+  if (plan === undefined) return undefined;
+  heading(shell, "The way back", "a version that serves is denied, and the one before returns");
+  return denyWhatServes(shell, connections, plan);
 }
 
 /** Undefined when it did not come to its end: Ctrl-C, or a cycle that failed. */

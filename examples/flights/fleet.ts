@@ -1,5 +1,14 @@
 /** One model per destination of New York's airports: how late will this flight arrive? */
-import { defineFleet, multiModelEndpoint, policy, postgres, script } from "modelfleet";
+import {
+  continuous,
+  defineFleet,
+  integer,
+  monthly,
+  multiModelEndpoint,
+  policy,
+  postgres,
+  script,
+} from "modelfleet";
 
 export default defineFleet({
   name: "flight-delays",
@@ -15,12 +24,25 @@ export default defineFleet({
   }),
   training: script("../../training/xgboost_regression", {
     instanceType: "ml.m5.large",
-    hyperparameters: { num_round: "150", max_depth: "5", eta: "0.1", subsample: "0.8" },
+    hyperparameters: { num_round: "150" },
   }),
+  // Each month's search starts from what the month before has found.
+  tuning: {
+    ranges: {
+      eta: continuous(0.03, 0.3, "Logarithmic"),
+      max_depth: integer(3, 8),
+      subsample: continuous(0.5, 1),
+    },
+    maxJobs: 3,
+    seed: 2013, // The same data find the same models.
+    warmStart: { parents: 2 },
+  },
   // A model whose error is 30 % below predict-the-mean goes live by itself; a person looks at the others.
   gate: policy({ metric: "rmse", better: 0.02, autoApprove: { betterThanBaseline: 0.3 } }),
   endpoint: multiModelEndpoint({ instanceType: "ml.m5.xlarge", instances: 1 }),
   stages: [{ name: "sandbox", account: "111111111111" }],
   concurrency: 50,
   failureBudget: 0.05,
+  // `modelfleet apply` makes it a Temporal Schedule: docs/retrain.md.
+  schedule: monthly({ day: 1, at: "03:00", timezone: "UTC", jitter: "10m" }),
 });
