@@ -1,13 +1,16 @@
 /** `npm run bench -- NAME`: runs one benchmark on a stack of its own and keeps its figures in RESULTS.md. */
 import { Command, InvalidArgumentError } from "commander";
 import * as prettier from "prettier";
+import { benchApprove, type ApproveOptions } from "./approve/approve.js";
 import { benchCycle, type CycleOptions } from "./cycle/cycle.js";
 import { benchExport, type ExportOptions } from "./export/export.js";
 import { describeMachine } from "./machine.js";
+import { benchRefresh, type RefreshOptions } from "./refresh/refresh.js";
 import { renderReport, type Report } from "./report.js";
 import { keepInResults } from "./results-file.js";
 import { benchServing, type ServingOptions } from "./serving/serving.js";
 import { withStack, type BenchStack, type Tell } from "./stack.js";
+import { benchWarmStart, type WarmStartOptions } from "./warm-start/warm-start.js";
 
 type Findings = Pick<Report, "title" | "tables" | "notes"> & {
   readonly versions?: Readonly<Record<string, string>>;
@@ -61,6 +64,40 @@ benchmark("serving", "predictions through the endpoint, FastAPI, and a plain loo
       const small = { models: 20, requests: 500, clients: 16 };
       const full = { models: 200, requests: 20_000, clients: 16 };
       return benchServing(stack, { ...(given.quick ? small : full), ...given }, tell);
+    }),
+  );
+
+benchmark("warm-start", "training jobs that a warm search saves over a cold one")
+  .option("--destinations <n>", "destinations whose models are tuned (20)", wholeNumber)
+  .option("--seeds <n>", "repetitions of each search with another seed (5)", wholeNumber)
+  .option("--jobs <n>", "training jobs of one search (20)", wholeNumber)
+  .action((given: Given<WarmStartOptions>) =>
+    run("warm-start", given, (stack) => {
+      const small = { quick: true, destinations: 2, seeds: 1, jobs: 3 };
+      const full = { quick: false, destinations: 20, seeds: 5, jobs: 20 };
+      return benchWarmStart(stack, { ...(given.quick ? small : full), ...given }, tell);
+    }),
+  );
+
+benchmark("approve", "waiting releases decided in bulk, also when the worker is killed")
+  .option("--models <n>", "releases that wait, in each of two runs (1000)", wholeNumber)
+  .action((given: Given<ApproveOptions>) =>
+    run("approve", given, (stack) =>
+      benchApprove(stack, { models: given.quick ? 30 : 1000, ...given }, tell),
+    ),
+  );
+
+benchmark("refresh", "invocations while models are published, refreshed and withdrawn")
+  .option("--clients <n>", "clients that invoke without pause (32)", wholeNumber)
+  .option("--customers <n>", "models behind the endpoint (8)", wholeNumber)
+  .option("--refreshes <n>", "publications with a refresh (10)", wholeNumber)
+  .option("--withdrawals <n>", "versions that are denied (5)", wholeNumber)
+  .option("--failures <n>", "refreshes that are rolled back first (2)", wholeNumber)
+  .action((given: Given<RefreshOptions>) =>
+    run("refresh", given, (stack) => {
+      const small = { clients: 4, customers: 2, refreshes: 2, withdrawals: 1, failures: 1 };
+      const full = { clients: 32, customers: 8, refreshes: 10, withdrawals: 5, failures: 2 };
+      return benchRefresh(stack, { ...(given.quick ? small : full), ...given }, tell);
     }),
   );
 

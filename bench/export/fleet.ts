@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import pg from "pg";
 import { createCycleActivities } from "../../activities/cycles.js";
 import { loadFleetFile } from "../../client/fleet-file.js";
+import { LIMITS } from "../../fleet/limits.js";
 import type { FleetSpec } from "../../fleet/spec.schema.js";
 import type { Window } from "../../fleet/window.js";
 
@@ -59,7 +60,12 @@ export async function openCycles(
   cycles: readonly { readonly cycle: string; readonly window: Window }[],
 ): Promise<void> {
   const account = spec.stages[0].account;
-  const activities = createCycleActivities({ ledger, account });
+  const activities = createCycleActivities({
+    ledger,
+    account,
+    // Nothing of it is trained here: there is room for whatever a spec may ask.
+    maxTrainingJobs: LIMITS.tuningParallel,
+  });
   for (const { cycle, window } of cycles) {
     await activities.openCycle({ spec, cycle, window, workflowId: `bench/${cycle}`, force: false });
   }
