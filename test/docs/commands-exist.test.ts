@@ -23,7 +23,8 @@ test("every modelfleet command in the documentation exists, with its flags", asy
   expect(commands.length).toBeGreaterThan(15);
   for (const { file, line, command } of commands) {
     const [name = "", sub = "", ...rest] = words(command.replace(/^.*?modelfleet /, ""));
-    const path = name === "local" && !sub.startsWith("-") ? [name, sub] : [name];
+    const nested = ["local", "schedule"].includes(name) && !sub.startsWith("-");
+    const path = nested ? [name, sub] : [name];
     const text = await help(path);
     expect(text, `${file}:${line} ${command}`).toContain(`Usage: modelfleet ${path.join(" ")}`);
     for (const flag of [sub, ...rest].filter((word) => word.startsWith("--")))

@@ -49,7 +49,9 @@ export function shownCommands(file: string): ShownCommand[] {
   return shown;
 }
 
-/** Splits as a shell does, for what the documentation uses: spaces and double quotes. */
+/** Splits as a shell does, for what the documentation uses: spaces and quotes of both kinds. */
 export function words(command: string): string[] {
-  return [...command.matchAll(/"([^"]*)"|(\S+)/g)].map((match) => match[1] ?? match[2] ?? "");
+  return [...command.matchAll(/"([^"]*)"|'([^']*)'|(\S+)/g)].map(
+    (match) => match[1] ?? match[2] ?? match[3] ?? "",
+  );
 }
