@@ -1,14 +1,20 @@
 /** Gives every activity its clients, sorted by the task queue that serves it. */
+import { createApprovalActivities } from "../activities/approval.js";
 import { createArtifactActivities } from "../activities/artifacts.js";
 import { createCycleActivities } from "../activities/cycles.js";
 import { createDatasetActivities } from "../activities/datasets.js";
 import { createEndpointActivities } from "../activities/endpoints.js";
 import { createEvaluationActivities } from "../activities/evaluation.js";
 import { createFailureActivities } from "../activities/failures.js";
+import { createHistoryFilesActivities } from "../activities/history-files.js";
 import { createJobWatcherActivities } from "../activities/job-watcher.js";
+import { createNotificationActivities } from "../activities/notifications.js";
 import { createPublicationActivities } from "../activities/publication.js";
 import { createRegistryActivities } from "../activities/registry.js";
+import { createRegistryWatchActivities } from "../activities/registry-watch.js";
 import { createTrainingActivities } from "../activities/training.js";
+import { createTuningActivities } from "../activities/tuning.js";
+import { createWithdrawalActivities } from "../activities/withdrawals.js";
 import type { WorkerClients } from "./clients.js";
 import type { WorkerSettings } from "./settings.js";
 
@@ -23,13 +29,19 @@ export function createActivities(
     control: merge(
       createCycleActivities(dependencies),
       createTrainingActivities(dependencies),
+      createTuningActivities(dependencies),
       createJobWatcherActivities(dependencies),
       createEvaluationActivities(dependencies),
       createRegistryActivities(dependencies),
+      createApprovalActivities(dependencies),
+      createNotificationActivities(dependencies),
+      createRegistryWatchActivities(dependencies),
       createArtifactActivities(dependencies),
       createEndpointActivities(dependencies),
       createPublicationActivities(dependencies),
+      createWithdrawalActivities(dependencies),
       createFailureActivities(dependencies),
+      createHistoryFilesActivities(dependencies),
     ),
     warehouse: createDatasetActivities(dependencies),
   };
