@@ -46,7 +46,7 @@ test("what the page says to type works, in that order", async () => {
     if (command.includes(" invoke ")) expect(Number(stdout.trim()), where).toBeGreaterThan(-60);
     if (command.includes(" run ") && command.includes("2013-07-01"))
       expect(stdout, where).toMatch(/105 customers · 160,590 rows: .*serving/);
-    if (command.includes(" models ")) expect(stdout, where).toContain("HNL");
+    if (command.includes(" models ")) expect(stdout, where).toContain("EGE");
     if (command.includes(" run ") && command.includes("2013-08-01"))
       expect(stdout, where).toMatch(/champion kept|serving/);
   }

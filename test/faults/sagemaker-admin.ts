@@ -17,11 +17,19 @@ export async function setFaults(
 }
 
 /** Names of the fleet's training jobs, each with the number of Create calls that the server accepted. */
-export async function createdTrainingJobs(
+export const createdTrainingJobs = (stack: TestStack, fleet: string) =>
+  createdJobs(stack, "CreateTrainingJob", fleet);
+
+/** The same of its tuning jobs. */
+export const createdTuningJobs = (stack: TestStack, fleet: string) =>
+  createdJobs(stack, "CreateHyperParameterTuningJob", fleet);
+
+async function createdJobs(
   stack: TestStack,
+  operation: string,
   fleet: string,
 ): Promise<[string, number][]> {
-  const response = await fetch(url(stack, "calls?operation=CreateTrainingJob"));
+  const response = await fetch(url(stack, `calls?operation=${operation}`));
   const calls = (await response.json()) as Record<string, number>;
   return Object.entries(calls).filter(([name]) => name.startsWith(`mf-${fleet}-site`));
 }

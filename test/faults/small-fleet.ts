@@ -26,9 +26,16 @@ export interface SmallFleetOptions {
   readonly rowsPerMonth?: number;
   readonly concurrency?: number;
   readonly failureBudget?: number;
+  /** The fleet file's `schedule`, as source: a plain object. */
+  readonly schedule?: string;
   readonly autoApprove?: string;
   /** Share of the champion's error to remove; -1 takes any challenger. */
   readonly better?: number;
+  /** More of the gate's policy, as source. */
+  readonly gate?: string;
+  /** The fleet file's `tuning`, as source; of hyperparameters that training leaves open. */
+  readonly tuning?: string;
+  readonly naming?: "versioned" | "stable";
 }
 
 /** Fills table `sales_<name>` and writes a fleet file beside a copy of the XGBoost sources. */
@@ -67,7 +74,7 @@ async function fillWarehouse(stack: TestStack, table: string, options: SmallFlee
 }
 
 function fleetFile(table: string, options: SmallFleetOptions): string {
-  return `import { defineFleet, multiModelEndpoint, policy, postgres, script } from "modelfleet";
+  return `import { defineFleet, integer, continuous, multiModelEndpoint, policy, postgres, script } from "modelfleet";
 
 export default defineFleet({
   name: "${options.name}",
@@ -79,12 +86,14 @@ export default defineFleet({
     window: { months: 1 },
     split: { validation: 0.3, test: 0.1 },
   }),
-  training: script("./training", { hyperparameters: { num_round: "20", max_depth: "3" } }),
-  gate: policy({ metric: "rmse", better: ${options.better ?? 0}, autoApprove: ${options.autoApprove ?? "{ betterThanBaseline: 0 }"} }),
-  endpoint: multiModelEndpoint({ instanceType: "ml.m5.large" }),
+  training: script("./training", { hyperparameters: { num_round: "20"${options.tuning === undefined ? ', max_depth: "3"' : ""} } }),
+  ${options.tuning === undefined ? "" : `tuning: ${options.tuning},`}
+  gate: policy({ metric: "rmse", better: ${options.better ?? 0}, autoApprove: ${options.autoApprove ?? "{ betterThanBaseline: 0 }"}, ${options.gate ?? ""} }),
+  endpoint: multiModelEndpoint({ instanceType: "ml.m5.large", naming: "${options.naming ?? "versioned"}" }),
   stages: [{ name: "sandbox", account: "111111111111" }],
   concurrency: ${options.concurrency ?? 20},
   failureBudget: ${options.failureBudget ?? 0.05},
+  ${options.schedule === undefined ? "" : `schedule: ${options.schedule},`}
 });
 `;
 }
