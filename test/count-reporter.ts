@@ -6,15 +6,20 @@ export default class CountReporter implements Reporter {
     let passed = 0;
     let failed = unhandledErrors.length;
     let skipped = 0;
+    const retried: string[] = [];
     for (const module of modules) {
       if (module.state() === "failed" && module.errors().length > 0) failed++; // It did not even load.
       for (const test of module.children.allTests()) {
         const { state } = test.result();
+        if (test.diagnostic()?.flaky === true)
+          retried.push(`${module.moduleId} > ${test.fullName}`);
         if (state === "passed") passed++;
         else if (state === "failed") failed++;
         else skipped++;
       }
     }
+    if (retried.length > 0)
+      process.stdout.write(`\nPassed only when tried again:\n  ${retried.join("\n  ")}\n`);
     const tail = skipped > 0 ? `, ${skipped} skipped` : "";
     process.stdout.write(`\nTests: ${passed} passed, ${failed} failed${tail}\n`);
   }

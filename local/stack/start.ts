@@ -1,4 +1,5 @@
 /** Brings a stack up: makes what is missing, starts what is down, all parts at once. */
+import { setTimeout as wait } from "node:timers/promises";
 import { endProcess } from "./end-process.js";
 import { environmentOf, writeEnvironmentFile } from "./environment.js";
 import { createParts } from "./create-parts.js";
@@ -93,7 +94,7 @@ async function refuseTakenPorts(
 ): Promise<void> {
   for (const part of parts) {
     for (const port of part.ports) {
-      if (!(await isPortTaken(port))) continue;
+      if (!(await staysTaken(port))) continue;
       throw new StackError(
         "PortInUse",
         `${part.title} needs port ${port}, which ${portOwner(port) ?? "another program"} uses`,
@@ -101,6 +102,16 @@ async function refuseTakenPorts(
       );
     }
   }
+}
+
+/** A program that has just been killed may hold its port for a moment longer, when nobody owns it any more. */
+async function staysTaken(port: number): Promise<boolean> {
+  for (let tries = 20; tries > 0; tries--) {
+    if (!(await isPortTaken(port))) return false;
+    if (portOwner(port) !== undefined) return true;
+    await wait(100);
+  }
+  return true;
 }
 
 function otherBase({ basePort }: StackFile): number {

@@ -71,7 +71,9 @@ export function useTemporal(serverArguments: readonly string[] = []): Temporal {
     worker: async (activities, choice = {}) => {
       const taskQueue = choice.taskQueue ?? `queue-${process.pid}-${++queues}`;
       const connection = opened(environment).nativeConnection;
-      const common = { connection, identity: "worker", activities, shutdownGraceTime: 100 };
+      // Forced in the end: an activity that a failed test holds open must not hold up the others.
+      const shutdown = { shutdownGraceTime: 100, shutdownForceTime: "30s" } as const;
+      const common = { connection, identity: "worker", activities, ...shutdown };
       const workers = [await Worker.create({ ...common, taskQueue, workflowBundle: { code } })];
       if (choice.warehouse === true)
         workers.push(await Worker.create({ ...common, taskQueue: TASK_QUEUES.warehouse }));

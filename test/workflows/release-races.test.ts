@@ -129,6 +129,7 @@ describe("supersede and approve", () => {
   test("superseded first: the approval is refused, and the registry hears of it", async () => {
     const step = held();
     const started = await startRelease(temporal, {}, { activities: { recordDecision: step.step } });
+    await started.page(); // What comes before its first task may be taken in either order.
     await started.handle.signal(superseded, { version: 8 });
     const error = await started.handle
       .executeUpdate(decide, { args: [ann] })
