@@ -54,9 +54,10 @@ export async function benchWarmStart(
       bucket: required(stack.environment, "MODELFLEET_BUCKET"),
       roleArn: required(stack.environment, "MODELFLEET_ROLE_ARN"),
     };
-    const runs = chosen.flatMap(({ customerKey }) =>
+    // A seed of its own for each: else all destinations would begin with the same points.
+    const runs = chosen.flatMap(({ customerKey }, place) =>
       Array.from({ length: options.seeds }, (_, seed) => ({
-        seed: seed + 1,
+        seed: place * options.seeds + seed + 1,
         datasets: CYCLES.flatMap((cycle) => datasets.get(cycle)?.get(customerKey) ?? []),
       })),
     );
@@ -197,7 +198,7 @@ async function plot(stack: BenchStack, pairs: readonly Pair[], jobs: number): Pr
 
 function notes({ destinations, seeds, jobs }: WarmStartOptions): string[] {
   return [
-    `${destinations} destinations of the flights fleet, evenly spread over their sizes, ${seeds} seeds each; XGBoost's eleven ranges (\`xgboostRanges\`), strategy Bayesian, one training job at a time within a search, ${jobs} jobs each. Windows of six months; a window shares five of them with the one before.`,
+    `${destinations} destinations of the flights fleet, evenly spread over their sizes, ${seeds} ${seeds === 1 ? "seed" : "seeds"} each, all different; XGBoost's eleven ranges (\`xgboostRanges\`), strategy Bayesian, one training job at a time within a search, ${jobs} jobs each. Windows of six months; a window shares five of them with the one before.`,
     "The warm search of a window starts (TransferLearning, one parent) from the warm search of the window before, the first of them from a cold one. Cold and warm see the same rows and have the same seed.",
     "Local server: Optuna's sampler, which is not AWS's. What carries over is that last month's best hyperparameters are good ones this month; how many jobs AWS's own search saves has to be measured there.",
     "![Best RMSE so far against training jobs, cold and warm](warm-start.svg)",
