@@ -11,6 +11,7 @@ import matplotlib
 matplotlib.use("svg")
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import MaxNLocator
 
 COLORS = {"cold": "#5a6b7b", "warm": "#d1495b"}
 
@@ -32,7 +33,6 @@ def main() -> None:
     curves.set(
         xlabel="training jobs",
         ylabel=f"validation RMSE, % above the best of {jobs} cold jobs",
-        ylim=(-5, None),
     )
     curves.legend()
     reached = np.array([n if n is not None else jobs + 1 for n in figures["needed"]])
@@ -44,6 +44,8 @@ def main() -> None:
         ylabel=f"% of searches level with {jobs} cold jobs",
         ylim=(0, 100),
     )
+    for axes in (curves, needed):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     plt.tight_layout()
     plt.savefig(sys.argv[2], metadata={"Date": None})
 
