@@ -4,7 +4,6 @@ import type { SageMakerClient } from "@aws-sdk/client-sagemaker";
 import { cancellationSignal, heartbeat, log } from "@temporalio/activity";
 import { WorkflowNotFoundError, type Client } from "@temporalio/client";
 import type pg from "pg";
-import { FAILURES } from "../fleet/errors.js";
 import { jobEnded, type JobEnded, type WatchJobsInput } from "../workflows/messages.js";
 import { describeJob } from "./describe-job.js";
 import { describeTuningJob } from "./describe-tuning-job.js";
@@ -19,7 +18,7 @@ import {
   type AwaitedJob,
 } from "./ledger/watched-jobs.js";
 import { listEndedJobs, type EndedJob, type ListedUntil } from "./list-ended-jobs.js";
-import { translateError } from "./translate-error.js";
+import { unlessThrottled } from "./unless-throttled.js";
 import { lookAtTuningJob, readTrials } from "./tuning-results.js";
 
 export interface JobWatcherDependencies {
@@ -82,26 +81,15 @@ async function round(
   for (const kind of ["training", "tuning"] as const) {
     const jobs = awaited.filter((job) => job.kind === kind);
     if (jobs.length === 0) continue;
-    const until = await unlessThrottled(() => tellEnded(dependencies, kind, jobs, listed[kind]));
+    const until = await unlessThrottled("job watcher", () =>
+      tellEnded(dependencies, kind, jobs, listed[kind]),
+    );
     // A round that was throttled is made up for by the next: the watermark moves only with what was read.
     const reached = until ?? listed[kind];
     if (reached !== undefined) next[kind] = reached;
   }
-  await unlessThrottled(() => reclaim(dependencies, awaited));
+  await unlessThrottled("job watcher", () => reclaim(dependencies, awaited));
   return next;
-}
-
-/** Undefined when the call was throttled. */
-async function unlessThrottled<T>(work: () => Promise<T>): Promise<T | undefined> {
-  try {
-    return await work();
-  } catch (error) {
-    const failure = translateError(error);
-    const type = failure instanceof Error && "type" in failure ? failure.type : undefined;
-    if (type !== FAILURES.throttled) throw failure;
-    log.info("job watcher throttled");
-    return undefined;
-  }
 }
 
 /** Returns up to when the list has been read and everybody in it told. */
@@ -154,7 +142,7 @@ async function readSearches(
   const { ledger } = dependencies;
   for (const name of await unreadSearches(ledger, { ...place, limit: SEARCHES_READ_A_ROUND }))
     try {
-      await unlessThrottled(() => readTrials(dependencies, name));
+      await unlessThrottled("job watcher", () => readTrials(dependencies, name));
     } catch (error) {
       log.warn("training jobs of a search not read", { tuningJobName: name, error: String(error) });
       await markTrialsRead(ledger, name);

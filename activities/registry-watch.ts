@@ -13,7 +13,6 @@ import {
 } from "@temporalio/client";
 import { defineSearchAttributeKey } from "@temporalio/common";
 import type pg from "pg";
-import { FAILURES } from "../fleet/errors.js";
 import { callRate, LIMITS } from "../fleet/limits.js";
 import { registryChange } from "../fleet/registry-change.js";
 import { SEARCH_ATTRIBUTES } from "../fleet/search-attributes.js";
@@ -38,7 +37,7 @@ import {
   type WatchedVersion,
 } from "./ledger/watched-versions.js";
 import { approvalDescription } from "./model-package-request.js";
-import { translateError } from "./translate-error.js";
+import { unlessThrottled } from "./unless-throttled.js";
 
 export interface RegistryWatchDependencies {
   readonly ledger: pg.Pool;
@@ -77,7 +76,12 @@ export const createRegistryWatchActivities = (dependencies: RegistryWatchDepende
         signal.throwIfAborted();
         if (Date.now() > endOfShift) return { idle: false };
         await showRegistryWatcher(ledger, place);
-        idle = (await patientRound(dependencies, place, progress)) ? 0 : idle + 1;
+        idle =
+          ((await unlessThrottled("registry watcher", () =>
+            round(dependencies, place, progress),
+          )) ?? true)
+            ? 0
+            : idle + 1;
         await delay(watchSeconds * 1000, undefined, { signal });
       }
       return { idle: true };
@@ -87,23 +91,6 @@ export const createRegistryWatchActivities = (dependencies: RegistryWatchDepende
   },
 });
 export type RegistryWatchActivities = ReturnType<typeof createRegistryWatchActivities>;
-
-/** A round that is throttled is made up for by the next, which is smaller, since the budget has learnt. */
-async function patientRound(
-  dependencies: RegistryWatchDependencies,
-  place: WatchRegistryInput,
-  progress: Progress,
-): Promise<boolean> {
-  try {
-    return await round(dependencies, place, progress);
-  } catch (error) {
-    const failure = translateError(error);
-    const type = failure instanceof Error && "type" in failure ? failure.type : undefined;
-    if (type !== FAILURES.throttled) throw failure;
-    log.info("registry watcher throttled");
-    return true;
-  }
-}
 
 /**
  * Those that wait for a decision come first, and leave one call to those that serve, which get what is left. Returns

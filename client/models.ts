@@ -1,17 +1,10 @@
 /** Reads a fleet's models: versions, their state, and the figures they were judged by. */
+import type { RecordedState } from "../fleet/way-back.js";
 import { askLedger, unknownFleet } from "./ledger.js";
 import type { Connections } from "./connections.js";
 
-export type ReleaseState =
-  | "pending"
-  | "approved"
-  | "denied"
-  | "serving"
-  | "rejected"
-  | "retired"
-  | "superseded"
-  | "expired"
-  | "withdrawn";
+/** Of a release in the ledger. */
+export type ReleaseState = RecordedState;
 
 /** Figures on held-out rows; a fleet's metrics are numbers by name. */
 export type Figures = Readonly<Record<string, number>>;
