@@ -1,5 +1,5 @@
 /** A release: who may decide what, and what follows. */
-import { type WorkflowHandle, WorkflowUpdateFailedError } from "@temporalio/client";
+import { WorkflowUpdateFailedError } from "@temporalio/client";
 import { ApplicationFailure } from "@temporalio/common";
 import { describe, expect, test } from "vitest";
 import {
@@ -11,41 +11,20 @@ import {
   type ReleaseModelInput,
   workflowIds,
 } from "../../workflows/messages.js";
-import { attributeKeys, searchAttributes } from "../../workflows/search-attributes.js";
+import { attributeKeys } from "../../workflows/search-attributes.js";
 import type { releaseModel } from "../../workflows/release-model.js";
 import { aReleaseInput } from "./builders.js";
 import { useTemporal } from "./environment.js";
 import { createFakes, type FakeChoices, type Fakes } from "./fakes.js";
+import { startRelease as startReleaseOn, type StartedRelease } from "./releases.js";
 
 const temporal = useTemporal();
 
-interface Started {
-  readonly input: ReleaseModelInput;
-  readonly fakes: Fakes;
-  readonly handle: WorkflowHandle<typeof releaseModel>;
-}
-
-async function startRelease(
-  changes: Partial<ReleaseModelInput> = {},
-  choices: FakeChoices = {},
-): Promise<Started> {
-  const input = aReleaseInput(changes);
-  const fakes: Fakes = createFakes(temporal.client(), () => taskQueue, choices);
-  const { taskQueue } = await temporal.worker(fakes.activities);
-  const handle = await temporal.client().workflow.start<typeof releaseModel>("releaseModel", {
-    taskQueue,
-    workflowId: workflowIds.releaseModel(input.fleet, input.customerKey, input.version),
-    args: [input],
-    typedSearchAttributes: searchAttributes({
-      fleet: input.fleet,
-      approvalState: input.approvedBy === undefined ? "PENDING" : "APPROVED",
-    }),
-  });
-  return { input, fakes, handle };
-}
+const startRelease = (changes: Partial<ReleaseModelInput> = {}, choices: FakeChoices = {}) =>
+  startReleaseOn(temporal, changes, choices);
 
 /** The message that the person who decides gets to read. */
-async function refusal(started: Started, decision: object): Promise<string> {
+async function refusal(started: StartedRelease, decision: object): Promise<string> {
   const update = temporal
     .client()
     .workflow.getHandle(started.handle.workflowId)
@@ -57,14 +36,8 @@ async function refusal(started: Started, decision: object): Promise<string> {
   return error.cause.message;
 }
 
-/** The live text on the workflow's page in the web UI. */
-const pageOf = (started: Started): Promise<string> =>
-  started.handle
-    .query<string>("__temporal_workflow_metadata")
-    .then((answer) => JSON.stringify(answer));
-
 /** Not how long it may wait: a decision can come before that is asked. */
-const effects = ({ fakes }: Started): string[] =>
+const effects = ({ fakes }: StartedRelease): string[] =>
   fakes.calls.map((call) => call.name).filter((name) => name !== "findApproval");
 
 const ann: Decision = { verdict: "approve", by: "ann" };
@@ -132,7 +105,7 @@ describe("a version that a person decides", () => {
   test("shows on its page how it was judged and how to decide", async () => {
     const started = await startRelease();
 
-    const page = await pageOf(started);
+    const page = await started.page();
     expect(page).toContain("10 % below the champion");
     expect(page).toContain(`modelfleet approve ${started.input.fleet} xna`);
   });
@@ -186,7 +159,7 @@ describe("refused, with the reason", () => {
 
     // A query may be answered by the workflow task before the signals'.
     await expect
-      .poll(() => pageOf(started), { timeout: 30_000 })
+      .poll(() => started.page(), { timeout: 30_000 })
       .toContain("The last signal was refused: nobody is named");
     expect(started.fakes.named("recordDecision")).toEqual([]);
   });
