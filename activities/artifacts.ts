@@ -13,6 +13,7 @@ import {
   type AskedVersion,
   type StageRef,
 } from "./ledger/publications.js";
+import { withHeartbeat } from "./patience.js";
 import { copyArtifact } from "./served-artifacts.js";
 
 export interface ArtifactDependencies {
@@ -49,41 +50,47 @@ const COPIES_AT_A_TIME = 8;
 export const createArtifactActivities = (dependencies: ArtifactDependencies) => ({
   /**
    * Rejects (in the ledger, and by signal to its release workflow) what cannot be published: an artifact that
-   * is gone, a version without an approval on record, one older than what serves. The rest is in place.
+   * is gone, a version without an approval on record, one older than what serves. The rest is in place. Heartbeats.
    */
-  async copyArtifacts({ fleet, stage, publications }: PublicationBatch): Promise<CopyReport> {
-    const place = { fleet, stage };
-    const asked = await readAskedVersions(dependencies.ledger, place, publications);
-    const rejected: RejectedRequest[] = [];
-    const accepted: { request: Publication; version: AskedVersion }[] = [];
-    const overwritten = new Set<string>();
-    for (const [index, request] of publications.entries()) {
-      const version = asked[index];
-      const because = refusalOf(version);
-      if (because === null && version !== undefined) accepted.push({ request, version });
-      else rejected.push({ ...request, because: because ?? "no approval on record" });
-      // An earlier attempt may have come to its copy before the denial came.
-      if (because !== null && isOverwriting(version)) overwritten.add(request.customerKey);
-    }
-    // The rows come first: a copy that nobody knows of could not be put back.
-    await recordCopied(
-      dependencies.ledger,
-      place,
-      accepted.map(({ version }) => version),
-    );
-    await inParallel(COPIES_AT_A_TIME, accepted, async ({ request, version }) => {
-      const because = await copy(dependencies, place, version);
-      if (because !== null) rejected.push({ ...request, because });
-      else if (version.naming === "stable" && version.publication?.state !== "serving")
-        overwritten.add(request.customerKey);
-    });
-    await rejectRequests(dependencies, place, rejected);
-    const copied = publications.length - rejected.length;
-    log.info("artifacts copied", { ...place, copied, rejected: rejected.length });
-    return { rejected: rejected.map(refused), overwritten: [...overwritten] };
-  },
+  copyArtifacts: (batch: PublicationBatch): Promise<CopyReport> =>
+    withHeartbeat(() => copyBatch(dependencies, batch)),
 });
 export type ArtifactActivities = ReturnType<typeof createArtifactActivities>;
+
+async function copyBatch(
+  dependencies: ArtifactDependencies,
+  { fleet, stage, publications }: PublicationBatch,
+): Promise<CopyReport> {
+  const place = { fleet, stage };
+  const asked = await readAskedVersions(dependencies.ledger, place, publications);
+  const rejected: RejectedRequest[] = [];
+  const accepted: { request: Publication; version: AskedVersion }[] = [];
+  const overwritten = new Set<string>();
+  for (const [index, request] of publications.entries()) {
+    const version = asked[index];
+    const because = refusalOf(version);
+    if (because === null && version !== undefined) accepted.push({ request, version });
+    else rejected.push({ ...request, because: because ?? "no approval on record" });
+    // An earlier attempt may have come to its copy before the denial came.
+    if (because !== null && isOverwriting(version)) overwritten.add(request.customerKey);
+  }
+  // The rows come first: a copy that nobody knows of could not be put back.
+  await recordCopied(
+    dependencies.ledger,
+    place,
+    accepted.map(({ version }) => version),
+  );
+  await inParallel(COPIES_AT_A_TIME, accepted, async ({ request, version }) => {
+    const because = await copy(dependencies, place, version);
+    if (because !== null) rejected.push({ ...request, because });
+    else if (version.naming === "stable" && version.publication?.state !== "serving")
+      overwritten.add(request.customerKey);
+  });
+  await rejectRequests(dependencies, place, rejected);
+  const copied = publications.length - rejected.length;
+  log.info("artifacts copied", { ...place, copied, rejected: rejected.length });
+  return { rejected: rejected.map(refused), overwritten: [...overwritten] };
+}
 
 const refused = ({ customerKey, version, because }: RejectedRequest): RejectedPublication => ({
   customerKey,

@@ -10,6 +10,7 @@ import { permanent } from "./application-failure.js";
 import type { CycleRef } from "./ledger/cycles.js";
 import { countCustomers } from "./ledger/customers.js";
 import { parseSpec } from "./ledger/specs.js";
+import { withHeartbeat } from "./patience.js";
 import { planCustomers, type CyclePlan } from "./plan-customers.js";
 import { assertRoom } from "./tuning-room.js";
 
@@ -90,8 +91,9 @@ export const createCycleActivities = ({ ledger, account, maxTrainingJobs }: Cycl
     return { specHash: hash };
   },
 
-  /** Decides for every exported customer whether it is trained, and puts those that are into shards. */
-  planCycle: (input: PlanCycleInput): Promise<CyclePlan> => planCustomers(ledger, input),
+  /** Decides for every exported customer whether it is trained, and puts those that are into shards. Heartbeats. */
+  planCycle: (input: PlanCycleInput): Promise<CyclePlan> =>
+    withHeartbeat(() => planCustomers(ledger, input)),
 
   /** The customers of one shard that are not done, at most `shardSize`, in order of their keys. */
   async readShard({ fleet, cycle, shard }: ReadShardInput): Promise<{ customerKeys: string[] }> {

@@ -5,6 +5,7 @@ import pg from "pg";
 import { to as copyTo } from "pg-copy-streams";
 import { s3Keys } from "../fleet/names.js";
 import { inTransaction } from "./ledger/transaction.js";
+import { withHeartbeat } from "./patience.js";
 
 export interface HistoryFilesDependencies {
   readonly ledger: pg.Pool;
@@ -20,35 +21,37 @@ export const createHistoryFilesActivities = ({ ledger, s3, bucket }: HistoryFile
    * When two cycles end at once, no row is lost. A lock is held from before a file is read in the ledger until S3 has
    * taken it, so the later write is the later reading; and a cycle asks only when its own evaluations are committed,
    * so the last of the two writes the rows of both. An attempt whose connection to the ledger breaks loses its lock,
-   * but with it the rows that it was reading, so it has nothing to overwrite a newer file with.
+   * but with it the rows that it was reading, so it has nothing to overwrite a newer file with. Heartbeats.
    */
   async writeHistoryFiles({ fleet }: { readonly fleet: string }): Promise<void> {
-    await inTransaction(ledger, async (connection) => {
-      await connection.query("select pg_advisory_xact_lock(hashtextextended($1, 0))", [
-        `modelfleet history ${fleet}`,
-      ]);
-      // Everything is read, so everything is joined by hashing. Of tables that a cycle has just filled Postgres has no
-      // statistics yet, and would take them for small: measured, 20,000 customers in 84 s by nested loops, in 2 s so.
-      await connection.query("set local enable_nestloop = off");
-      for (const [file, select] of Object.entries(HISTORIES)) {
-        // COPY takes no parameters.
-        const sql = select.replaceAll("$1", pg.escapeLiteral(fleet));
-        const rows = connection.query(copyTo(`copy (${sql}) to stdout (format csv, header)`));
-        // The upload hears of a broken connection, unless it has given up before: then nobody would.
-        rows.on("error", () => undefined);
-        const upload = new Upload({
-          client: s3,
-          params: {
-            Bucket: bucket,
-            Key: s3Keys.history(fleet, file),
-            Body: rows,
-            ContentType: "text/csv",
-          },
-          queueSize: 1,
-        });
-        await upload.done();
-      }
-    });
+    await withHeartbeat(() =>
+      inTransaction(ledger, async (connection) => {
+        await connection.query("select pg_advisory_xact_lock(hashtextextended($1, 0))", [
+          `modelfleet history ${fleet}`,
+        ]);
+        // Everything is read, so everything is joined by hashing. Of tables that a cycle has just filled Postgres has no
+        // statistics yet, and would take them for small: measured, 20,000 customers in 84 s by nested loops, in 2 s so.
+        await connection.query("set local enable_nestloop = off");
+        for (const [file, select] of Object.entries(HISTORIES)) {
+          // COPY takes no parameters.
+          const sql = select.replaceAll("$1", pg.escapeLiteral(fleet));
+          const rows = connection.query(copyTo(`copy (${sql}) to stdout (format csv, header)`));
+          // The upload hears of a broken connection, unless it has given up before: then nobody would.
+          rows.on("error", () => undefined);
+          const upload = new Upload({
+            client: s3,
+            params: {
+              Bucket: bucket,
+              Key: s3Keys.history(fleet, file),
+              Body: rows,
+              ContentType: "text/csv",
+            },
+            queueSize: 1,
+          });
+          await upload.done();
+        }
+      }),
+    );
   },
 });
 export type HistoryFilesActivities = ReturnType<typeof createHistoryFilesActivities>;

@@ -89,7 +89,7 @@ export const createWithdrawalActivities = (dependencies: WithdrawalDependencies)
 
   /**
    * Makes the objects that the endpoint loads what the ledger says shall serve these customers: the version that
-   * serves; instead of one that is withdrawn the one to go back to; or none.
+   * serves; instead of one that is withdrawn the one to go back to; or none. Heartbeats.
    */
   async restoreArtifacts({
     fleet,
@@ -102,11 +102,13 @@ export const createWithdrawalActivities = (dependencies: WithdrawalDependencies)
   }): Promise<RestoreReport> {
     const restored: RestoredArtifact[] = [];
     let reload = false;
-    await inParallel(AT_A_TIME, customerKeys, async (customerKey) => {
-      const one = await restoreArtifact(dependencies, { fleet, stage }, customerKey);
-      restored.push(one.restored);
-      reload ||= one.reload;
-    });
+    await withHeartbeat(() =>
+      inParallel(AT_A_TIME, customerKeys, async (customerKey) => {
+        const one = await restoreArtifact(dependencies, { fleet, stage }, customerKey);
+        restored.push(one.restored);
+        reload ||= one.reload;
+      }),
+    );
     return { restored, reload };
   },
 

@@ -18,6 +18,7 @@ import type { createTuningActivities } from "../activities/tuning.js";
 import type { createWithdrawalActivities } from "../activities/withdrawals.js";
 import { TASK_QUEUES } from "./messages.js";
 
+type Cycles = ReturnType<typeof createCycleActivities>;
 type Training = ReturnType<typeof createTrainingActivities>;
 type Tuning = ReturnType<typeof createTuningActivities>;
 type Endpoints = ReturnType<typeof createEndpointActivities>;
@@ -31,17 +32,11 @@ const patient: ActivityOptions["retry"] = {
   maximumInterval: "1 minute",
 };
 
-/** Reads and writes of the ledger; planning 100,000 customers is the longest. */
-export const ledger = proxyActivities<ReturnType<typeof createCycleActivities>>({
-  startToCloseTimeout: "10 minutes",
-  scheduleToCloseTimeout: "6 hours",
-  retry: patient,
-});
-
 /** Files for people. Bounded, because a cycle does not fail for want of them: the next one writes them whole. */
 export const history = proxyActivities<ReturnType<typeof createHistoryFilesActivities>>({
   startToCloseTimeout: "10 minutes",
   scheduleToCloseTimeout: "30 minutes",
+  heartbeatTimeout: "20s",
   retry: patient,
 });
 
@@ -68,6 +63,21 @@ export const warehouse = proxyActivities<ReturnType<typeof createDatasetActiviti
  */
 const singleCall = "45s";
 
+/** Reads and writes of the ledger. */
+export const ledger = proxyActivities<Omit<Cycles, "planCycle">>({
+  startToCloseTimeout: singleCall,
+  scheduleToCloseTimeout: "6 hours",
+  retry: patient,
+});
+
+/** Up to 100,000 customers at once. */
+export const planning = proxyActivities<Pick<Cycles, "planCycle">>({
+  startToCloseTimeout: "10 minutes",
+  scheduleToCloseTimeout: "6 hours",
+  heartbeatTimeout: "20s",
+  retry: patient,
+});
+
 /**
  * Waits, attempt after attempt, for room in the account's quota and for its turn in the rate budget: behind
  * jobs of other fleets that may take days.
@@ -80,11 +90,11 @@ export const admission = proxyActivities<
   retry: patient,
 });
 
-/** Single calls of SageMaker's control plane. */
+/** Single calls of AWS. */
 export const controlPlane = proxyActivities<
   Pick<Training, "findEndedJob" | "stopTrainingJob"> &
     Pick<Tuning, "findEndedTuningJob" | "stopTuningJob"> &
-    Pick<Withdrawals, "recordWithdrawal"> &
+    Pick<Withdrawals, "recordWithdrawal" | "removeWithdrawnArtifact"> &
     ReturnType<typeof createEvaluationActivities> &
     Pick<Registry, "registerModel">
 >({
@@ -93,13 +103,13 @@ export const controlPlane = proxyActivities<
   retry: patient,
 });
 
-/** A batch of copies within S3. */
+/** Copies within S3, by the batch: a worker that dies in the middle is noticed by its missing heartbeats. */
 export const artifacts = proxyActivities<
-  ReturnType<typeof createArtifactActivities> &
-    Pick<Withdrawals, "restoreArtifacts" | "removeWithdrawnArtifact">
+  ReturnType<typeof createArtifactActivities> & Pick<Withdrawals, "restoreArtifacts">
 >({
   startToCloseTimeout: "10 minutes",
   scheduleToCloseTimeout: "6 hours",
+  heartbeatTimeout: "20s",
   retry: patient,
 });
 

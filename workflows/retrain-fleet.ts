@@ -10,7 +10,7 @@ import {
 import { FAILURES } from "../fleet/errors.js";
 import { failureBudgetExceeded } from "../fleet/failure-budget.js";
 import { LIMITS } from "../fleet/limits.js";
-import { history, ledger, warehouse } from "./activities.js";
+import { history, ledger, planning, warehouse } from "./activities.js";
 import { type CycleProgress, trackProgress } from "./cycle-progress.js";
 import { type Cycle, nameCycle, tagCycle } from "./cycle-time.js";
 import { failureOf, workflowFailure } from "./failures.js";
@@ -61,7 +61,7 @@ async function runCycle(
 
   progress.enter("planning");
   await ledger.setCycleState({ ...ids, state: "planning" });
-  const plan = await ledger.planCycle({ ...ids, shardSize: LIMITS.customersPerShard, force });
+  const plan = await planning.planCycle({ ...ids, shardSize: LIMITS.customersPerShard, force });
   progress.planned(plan);
 
   progress.enter("training");

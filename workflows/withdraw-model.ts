@@ -8,7 +8,7 @@ import {
   sleep,
   workflowInfo,
 } from "@temporalio/workflow";
-import { artifacts, controlPlane, messenger } from "./activities.js";
+import { controlPlane, messenger } from "./activities.js";
 import {
   type Withdrawal,
   type WithdrawalOutcome,
@@ -49,7 +49,7 @@ async function carryOut(input: WithdrawModelInput, inbox: Inbox): Promise<Withdr
   show(input, describe(outcome));
   // Who has read the pointer just before it was moved may still call the old model.
   await sleep(pace.graceSeconds * 1000, { summary: "until clients follow the pointer" });
-  await artifacts.removeWithdrawnArtifact({ fleet, stage, customerKey, version });
+  await controlPlane.removeWithdrawnArtifact({ fleet, stage, customerKey, version });
   return outcome;
 }
 

@@ -31,8 +31,14 @@ async function worker(): Promise<RunningWorker> {
 }
 
 /** Resolves when at least so many of the cycle's customers are in one of the states. */
-async function customersIn(fleet: string, states: readonly string[], atLeast: number) {
+async function customersIn(
+  fleet: string,
+  states: readonly string[],
+  atLeast: number,
+  signal?: AbortSignal,
+): Promise<void> {
   for (;;) {
+    signal?.throwIfAborted();
     const { rows } = await ledger
       .query<{ count: number }>(
         "select count(*)::int as count from modelfleet.customers where fleet = $1 and state = any($2)",
@@ -78,3 +84,29 @@ test("the worker is killed again and again, and what is approved is served all t
   expect(JSON.parse(stdout)).toMatchObject({ states: { serving: 40 } });
   expect(await createdTrainingJobs(stack, "killed-often")).toHaveLength(40);
 });
+
+test("a worker that dies while it copies artifacts is noticed by its missing heartbeats", async () => {
+  const few = customers.slice(0, 3);
+  const fleet = await makeSmallFleet(stack, { name: "killed-copying", customers: few });
+  const first = await worker();
+  const inTheWay = await ledger.connect();
+  await inTheWay.query("begin; lock table modelfleet.publications in share mode");
+  const run = cli(stack, "run", fleet.file, "--at", "2024-02-01", "--json");
+  await expect.poll(blockedCopies, { timeout: 120_000 }).toBeGreaterThan(0);
+  await first.kill();
+  await inTheWay.query("rollback");
+  inTheWay.release();
+  await worker();
+
+  // Well before the ten minutes that an attempt may take.
+  await customersIn("killed-copying", ["serving"], 3, AbortSignal.timeout(180_000));
+  expect((await run).code).toBe(0);
+});
+
+async function blockedCopies(): Promise<number> {
+  const { rows } = await ledger.query<{ count: number }>(
+    `select count(*)::int as count from pg_stat_activity
+      where wait_event_type = 'Lock' and query like '%insert into publications%'`,
+  );
+  return rows[0]?.count ?? 0;
+}
