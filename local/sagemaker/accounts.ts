@@ -1,12 +1,20 @@
-/** Who stands behind an access key: users from the settings, roles by what AssumeRole handed out. */
+/** Who stands behind an access key, and by which policies: users from the settings, roles as AssumeRole gave them out. */
 import { createHash, randomBytes } from "node:crypto";
 import type { Pool } from "pg";
 import type { ServerConfig } from "./config.schema.js";
+import { parsePolicy } from "./iam-policy.js";
+import type { Policy } from "./iam-policy.js";
+import { roleArn, userArn } from "./policies.js";
+import type { Policies } from "./policies.js";
 
 export interface Principal {
   readonly account: string;
   readonly arn: string;
   readonly userId: string;
+  /** The ARN of the user, or of the role of a session. */
+  readonly identityArn: string;
+  /** Each must allow what is asked; with none, everything is allowed. */
+  readonly policies: readonly Policy[];
 }
 
 export interface AccessKey {
@@ -27,30 +35,37 @@ export interface RoleSession {
   readonly account: string;
   readonly role: string;
   readonly sessionName: string;
+  /** What the session is limited to, beside the role's own policy. */
+  readonly policy?: unknown;
 }
 
 export type Accounts = ReturnType<typeof createAccounts>;
 
-export function createAccounts(db: Pool, accounts: ServerConfig["accounts"]) {
+export function createAccounts(
+  db: Pool,
+  { accounts, policies }: { accounts: ServerConfig["accounts"]; policies: Policies },
+) {
   const users = new Map(
     accounts.flatMap(({ id, accessKeys }) =>
-      accessKeys.map(({ accessKeyId, secretAccessKey, user }): [string, AccessKey] => [
-        accessKeyId,
-        { secretAccessKey, principal: userPrincipal(id, user) },
-      ]),
+      accessKeys.map(({ accessKeyId, secretAccessKey, user }) => {
+        const key = { secretAccessKey, account: id, user };
+        return [accessKeyId, key] satisfies [string, object];
+      }),
     ),
   );
-  const roles = new Set(accounts.flatMap(({ id, roles }) => roles.map((role) => `${id}/${role}`)));
 
   return {
     async findKey(accessKeyId: string): Promise<AccessKey | undefined> {
-      return users.get(accessKeyId) ?? findSession(db, accessKeyId);
+      const key = users.get(accessKeyId);
+      if (key === undefined) return findSession(db, policies, accessKeyId);
+      const { secretAccessKey, account, user } = key;
+      return { secretAccessKey, principal: userPrincipal(policies, account, user) };
     },
 
-    /** Does `arn:aws:iam::<account>:role/<path/name>` name a role of the settings? */
-    isKnownRole: (roleArn: string): boolean => {
-      const role = parseRole(roleArn);
-      return role !== undefined && roles.has(`${role.account}/${role.role}`);
+    /** Does `arn:aws:iam::<account>:role/<path/name>` name a role of the settings, or one made since? */
+    isKnownRole: (arn: string): boolean => {
+      const role = parseRole(arn);
+      return role !== undefined && policies.isRole(roleArn(role.account, role.role));
     },
 
     async mint(session: RoleSession, durationSeconds: number): Promise<MintedCredentials> {
@@ -61,9 +76,10 @@ export function createAccounts(db: Pool, accounts: ServerConfig["accounts"]) {
         sessionToken: randomBytes(96).toString("base64"),
         expiresAt: nowSeconds + durationSeconds,
       };
-      await db.query("insert into sagemaker.sessions values ($1, $2, $3, $4, $5, $6, $7)", [
+      await db.query("insert into sagemaker.sessions values ($1, $2, $3, $4, $5, $6, $7, $8)", [
         ...[minted.accessKeyId, minted.secretAccessKey, minted.sessionToken],
         ...[session.account, session.role, session.sessionName, minted.expiresAt],
+        session.policy === undefined ? null : JSON.stringify(session.policy),
       ]);
       // A day later nobody needs to be told any more that his credentials have expired.
       const forgotten = nowSeconds - 24 * 60 * 60;
@@ -78,19 +94,28 @@ export function parseRole(roleArn: string): { account: string; role: string } | 
   return match === null ? undefined : { account: match[1] ?? "", role: match[2] ?? "" };
 }
 
-export function rolePrincipal({ account, role, sessionName }: RoleSession): Principal {
+export function rolePrincipal(
+  policies: Pick<Policies, "of">,
+  { account, role, sessionName, policy }: RoleSession,
+): Principal {
   const name = role.split("/").at(-1) ?? role; // A session's ARN leaves the role's path out.
+  const identityArn = roleArn(account, role);
+  const own = policies.of(identityArn);
+  const session = policy === undefined || policy === null ? [] : [parsePolicy(policy)];
   return {
     account,
     arn: `arn:aws:sts::${account}:assumed-role/${name}/${sessionName}`,
     userId: `${uniqueId("AROA", `${account}/${role}`)}:${sessionName}`,
+    identityArn,
+    policies: own === undefined ? session : [own, ...session],
   };
 }
 
-function userPrincipal(account: string, user: string): Principal {
-  const arn =
-    user === "root" ? `arn:aws:iam::${account}:root` : `arn:aws:iam::${account}:user/${user}`;
-  return { account, arn, userId: uniqueId("AIDA", arn) };
+function userPrincipal(policies: Pick<Policies, "of">, account: string, user: string): Principal {
+  const arn = userArn(account, user);
+  const own = policies.of(arn);
+  const userId = uniqueId("AIDA", arn);
+  return { account, arn, userId, identityArn: arn, policies: own === undefined ? [] : [own] };
 }
 
 /** Ids look random in AWS; here the same name always has the same one. */
@@ -99,7 +124,11 @@ function uniqueId(prefix: string, name: string): string {
   return `${prefix}${digest.slice(0, 17)}`;
 }
 
-async function findSession(db: Pool, accessKeyId: string): Promise<AccessKey | undefined> {
+async function findSession(
+  db: Pool,
+  policies: Policies,
+  accessKeyId: string,
+): Promise<AccessKey | undefined> {
   const { rows } = await db.query<{
     secret_access_key: string;
     session_token: string;
@@ -107,12 +136,14 @@ async function findSession(db: Pool, accessKeyId: string): Promise<AccessKey | u
     role: string;
     session_name: string;
     expires_at: number;
+    policy: unknown;
   }>("select * from sagemaker.sessions where access_key_id = $1", [accessKeyId]);
   const row = rows[0];
-  if (row === undefined) return undefined;
+  // The credentials of a role end with the role.
+  if (row === undefined || !policies.isRole(roleArn(row.account, row.role))) return undefined;
   return {
     secretAccessKey: row.secret_access_key,
-    principal: rolePrincipal({ ...row, sessionName: row.session_name }),
+    principal: rolePrincipal(policies, { ...row, sessionName: row.session_name }),
     session: { token: row.session_token, expiresAt: row.expires_at },
   };
 }

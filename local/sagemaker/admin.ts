@@ -1,4 +1,4 @@
-/** What the server tells about itself, to this machine only: health, calls, faults, logs. */
+/** What the server tells about itself, to this machine only: health, calls, faults, policies, logs. */
 import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import type { IncomingMessage } from "node:http";
@@ -7,16 +7,22 @@ import type { CallCounts } from "./call-counts.js";
 import { faultsSchema } from "./config.schema.js";
 import { AwsError, validationError } from "./errors.js";
 import type { FaultInjector } from "./faults.js";
+import type { Policies } from "./policies.js";
 import { parseJson } from "./wire.js";
 import type { Exchange } from "./wire.js";
 
 export const adminPrefix = "/_local/";
 
+/** What has a log: a folder of that name holds them. */
+const loggedKinds = ["training-jobs", "processing-jobs", "transform-jobs", "endpoints"] as const;
+type LoggedKind = (typeof loggedKinds)[number];
+
 export interface AdminParts {
   readonly faults: FaultInjector;
   readonly counts: CallCounts;
-  /** Files that hold the log of a training job or an endpoint, newest first; of any account. */
-  readonly findLogs: (kind: "training-jobs" | "endpoints", name: string) => Promise<string[]>;
+  readonly policies: Policies;
+  /** Files that hold the log of a job or an endpoint, newest first; of any account. */
+  readonly findLogs: (kind: LoggedKind, name: string) => Promise<string[]>;
 }
 
 export async function answerAdmin(parts: AdminParts, exchange: Exchange): Promise<void> {
@@ -24,7 +30,7 @@ export async function answerAdmin(parts: AdminParts, exchange: Exchange): Promis
   const { request, path } = exchange;
   const url = new URL(request.url ?? "/", "http://localhost");
   const route = `${request.method ?? "GET"} ${path.slice(adminPrefix.length)}`;
-  const log = /^GET (training-jobs|endpoints)\/([A-Za-z0-9-]+)\/log$/.exec(route);
+  const log = /^GET ([a-z-]+)\/([A-Za-z0-9-]+)\/log$/.exec(route);
   if (route === "GET health") return answer(exchange, { status: "ok" });
   if (route === "GET calls") {
     const operation = url.searchParams.get("operation");
@@ -41,13 +47,18 @@ export async function answerAdmin(parts: AdminParts, exchange: Exchange): Promis
     parts.faults.replace(parsed.data);
     return answer(exchange, parsed.data);
   }
-  if (log !== null) {
-    const kind = log[1] === "endpoints" ? "endpoints" : "training-jobs";
-    return answerLog(exchange, await parts.findLogs(kind, log[2] ?? ""));
+  if (route === "GET policies") return answer(exchange, { policies: parts.policies.current() });
+  if (route === "PUT policies") {
+    await parts.policies.change(parseJson(exchange.body));
+    return answer(exchange, { policies: parts.policies.current() });
   }
+  const logged = loggedKinds.find((kind) => kind === log?.[1]);
+  if (logged !== undefined)
+    return answerLog(exchange, await parts.findLogs(logged, log?.[2] ?? ""));
   throw new AwsError(
     "NotFound",
-    "There are GET health, calls[?operation=…], faults, training-jobs/NAME/log, endpoints/NAME/log and PUT faults.",
+    "There are GET health, calls[?operation=…], faults, policies, " +
+      `${loggedKinds.map((kind) => `${kind}/NAME/log`).join(", ")} and PUT faults, policies.`,
     404,
   );
 }

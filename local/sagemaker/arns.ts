@@ -10,6 +10,8 @@ export interface Scope {
 
 export type Kind =
   | "training-job"
+  | "processing-job"
+  | "transform-job"
   | "hyper-parameter-tuning-job"
   | "model"
   | "model-package-group"

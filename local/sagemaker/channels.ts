@@ -6,6 +6,7 @@ import { pipeline } from "node:stream/promises";
 import { text } from "node:stream/consumers";
 import { s3Location } from "./arns.js";
 import type { S3Location } from "./arns.js";
+import { inParallel } from "./in-parallel.js";
 import { JobFailure } from "./job-failure.js";
 import { isList } from "./json.js";
 import type { Objects } from "./objects.js";
@@ -14,13 +15,13 @@ import type { TrainingJob } from "./training-status.js";
 export type Channel = NonNullable<TrainingJob["InputDataConfig"]>[number];
 
 /** An object and the path it gets below the channel's folder. */
-interface InputObject {
+export interface InputObject {
   readonly location: S3Location;
   readonly path: string;
 }
 
-/** Downloads at a time for one channel: enough to hide the store's latency for small files. */
-const parallelDownloads = 8;
+/** Downloads at a time for one channel, or for checkpoints: enough to hide the store's latency for small files. */
+export const parallelDownloads = 8;
 
 /** Fills `<folder of host>/<channel>` for every host, in the order of the hosts. */
 export async function downloadChannel(
@@ -42,7 +43,8 @@ export async function downloadChannel(
   }
 }
 
-async function listObjects(objects: Objects, channel: Channel): Promise<InputObject[]> {
+/** The objects of a channel, in the order in which hosts share them. */
+export async function listObjects(objects: Objects, channel: Channel): Promise<InputObject[]> {
   const { S3Uri = "", S3DataType } = channel.DataSource.S3DataSource ?? {};
   const location = s3Location(S3Uri);
   if (S3DataType === "ManifestFile") return readManifest(objects, channel, location);
@@ -82,17 +84,14 @@ async function downloadAll(
   root: string,
   signal: AbortSignal,
 ): Promise<void> {
-  const remaining = share.values();
-  const downloadRemaining = async () => {
-    for (const object of remaining) {
-      signal.throwIfAborted();
-      await download(objects, object, root, signal);
-    }
-  };
-  await Promise.all(Array.from({ length: parallelDownloads }, downloadRemaining));
+  await inParallel(share, parallelDownloads, async (object) => {
+    signal.throwIfAborted();
+    await downloadObject(objects, object, root, signal);
+  });
 }
 
-async function download(
+/** Throws JobFailure for an object that cannot be read, or whose path leads out of the folder. */
+export async function downloadObject(
   objects: Objects,
   { location, path }: InputObject,
   root: string,
@@ -101,9 +100,7 @@ async function download(
   const url = `s3://${location.bucket}/${location.key}`;
   const file = pathWithin(root, path);
   if (file === undefined)
-    throw new JobFailure(
-      `ClientError: Data download failed: ${url} leads out of the channel's folder.`,
-    );
+    throw new JobFailure(`ClientError: Data download failed: ${url} leads out of its folder.`);
   try {
     await mkdir(dirname(file), { recursive: true });
     await pipeline(await objects.read(location), createWriteStream(file), { signal });
@@ -123,7 +120,7 @@ async function download(
 }
 
 /** The path of a key inside a folder; undefined for one that climbs out. */
-function pathWithin(folder: string, key: string): string | undefined {
+export function pathWithin(folder: string, key: string): string | undefined {
   const relative = normalize(key);
   const climbsOut = relative === ".." || relative.startsWith("../") || relative.startsWith("/");
   return climbsOut || key.includes("\0") ? undefined : join(folder, relative);

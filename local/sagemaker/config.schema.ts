@@ -1,7 +1,18 @@
 /** The local SageMaker server's settings: one JSON file, or an object in tests. */
 import { z } from "zod";
+import { parsePolicy } from "./iam-policy.js";
 
 const accountId = z.string().regex(/^\d{12}$/, "an AWS account id is 12 digits");
+
+/** When a fault befalls a job whose script runs: at once, after a time, or after so many uploaded checkpoints. */
+const disruptionSchema = z.strictObject({
+  match: z.string(),
+  /** Since the script started. */
+  afterSeconds: z.number().min(0).optional(),
+  /** Checkpoint files that have been uploaded since. */
+  afterFiles: z.int().min(1).optional(),
+  times: z.int().min(1).default(1),
+});
 
 export const faultsSchema = z.strictObject({
   /** A share of calls answers ThrottlingException; of all control-plane operations unless some are named. */
@@ -24,14 +35,36 @@ export const faultsSchema = z.strictObject({
       times: z.int().min(1).default(1),
     })
     .optional(),
-  /** Every job stays in Starting for so long. */
+  /** Spot capacity is taken back from jobs whose name contains `match`: they start again from their checkpoints. */
+  interrupt: disruptionSchema.optional(),
+  /** One host of a job (default: the last) is gone from one moment to the next, with its disk. */
+  loseInstance: disruptionSchema
+    .extend({
+      host: z
+        .string()
+        .regex(/^algo-\d+$/, "hosts are named algo-1, algo-2, …")
+        .optional(),
+    })
+    .optional(),
+  /** Every instance stays in Starting for so long, unless a warm pool kept it. */
   slowStartSeconds: z.number().min(0).optional(),
   /** What every UpdateEndpoint ends in: an endpoint that failed, or one back on its old configuration. */
   updateEndpoint: z.enum(["fail", "rollback"]).optional(),
   /** Every endpoint (and every update of one) takes at least so long. */
   endpointStartSeconds: z.number().min(0).optional(),
+  /** Memory for the models of endpoints that come up from now on, in place of the settings' `endpointMemoryMb`. */
+  endpointMemoryMb: z.int().min(1).optional(),
   /** What was created a moment ago is not yet seen by List calls, nor a configuration by CreateEndpoint. */
   readLagSeconds: z.number().min(0).optional(),
+});
+
+/** An IAM policy; what the server would not enforce is refused. */
+const policySchema = z.unknown().superRefine((policy, context) => {
+  try {
+    parsePolicy(policy);
+  } catch (error) {
+    context.addIssue(error instanceof Error ? error.message : String(error));
+  }
 });
 
 const accountSchema = z.strictObject({
@@ -41,9 +74,17 @@ const accountSchema = z.strictObject({
       accessKeyId: z.string().min(1),
       secretAccessKey: z.string().min(1),
       user: z.string().min(1),
+      /** Without one the user may do everything in the account. */
+      policy: policySchema.optional(),
     }),
   ),
-  roles: z.array(z.string().min(1)),
+  /** A name alone is a role without a policy. */
+  roles: z.array(
+    z.union([
+      z.string().min(1),
+      z.strictObject({ name: z.string().min(1), policy: policySchema.optional() }),
+    ]),
+  ),
 });
 
 export const configSchema = z.strictObject({
@@ -66,7 +107,9 @@ export const configSchema = z.strictObject({
   cores: z.int().min(1).default(2),
   /** Memory in which one endpoint keeps models loaded. */
   endpointMemoryMb: z.int().min(64).default(2048),
-  /** The account's quotas of tuning; AWS's defaults (Developer Guide, automatic-model-tuning-limits). */
+  /** How long a serverless container stays without a request; AWS does not publish its time. */
+  serverlessIdleSeconds: z.number().positive().default(60),
+  /** The account's quotas; AWS's defaults (Developer Guide, automatic-model-tuning-limits, serverless-endpoints). */
   quotas: z
     .strictObject({
       /** Tuning jobs at a time. */
@@ -81,6 +124,11 @@ export const configSchema = z.strictObject({
         .int()
         .min(1)
         .default(30 * 24 * 60 * 60),
+      /** Instances of each type that warm pools may hold. AWS's default is 0: KeepAlivePeriodInSeconds is then ignored. */
+      warmPoolInstances: z.int().min(0).default(20),
+      /** Serverless endpoints, and the MaxConcurrency of all of them together. */
+      serverlessEndpoints: z.int().min(0).default(50),
+      serverlessConcurrency: z.int().min(0).default(1000),
     })
     .prefault({}),
   /** AWS: a stopped job has 120 s between SIGTERM and SIGKILL. */
@@ -88,7 +136,7 @@ export const configSchema = z.strictObject({
   faults: faultsSchema.default({}),
 });
 
-export type TuningQuotas = z.infer<typeof configSchema>["quotas"];
+export type AccountQuotas = z.infer<typeof configSchema>["quotas"];
 export type Faults = z.infer<typeof faultsSchema>;
 export type ServerConfig = z.infer<typeof configSchema>;
 export type ServerConfigInput = z.input<typeof configSchema>;

@@ -66,7 +66,7 @@ function send(agent: Agent, socketPath: string, outgoing: ContainerRequest) {
       call.destroy();
     }, timeoutMs);
     call.once("close", () => clearTimeout(timer));
-    call.once("error", reject);
+    call.on("error", reject);
     call.end(body);
   });
 }

@@ -1,11 +1,13 @@
-/** One control-plane request: who asks, may it pass, is it valid, do it, count it. */
+/** One control-plane request: who asks, may it pass, is it valid, is it allowed, do it, count it. */
 import type { Accounts } from "./accounts.js";
 import type { CallCounts } from "./call-counts.js";
 import { AwsError } from "./errors.js";
 import type { FaultInjector } from "./faults.js";
+import { authorize } from "./iam.js";
 import type { Members } from "./json.js";
 import type { ServiceModel } from "./model.js";
 import type { Call, Operations } from "./operations.js";
+import { requiredResources } from "./required-resources.js";
 import { authenticate } from "./sigv4.js";
 import { validate } from "./validate.js";
 import { answerJson, parseJson, targetOperation } from "./wire.js";
@@ -33,6 +35,9 @@ export async function answerControlPlane(plane: ControlPlane, exchange: Exchange
   const { principal, region } = sender;
   const { requestId } = exchange;
   const call: Call = { operation, principal, account: principal.account, region, requestId };
+  const { required = [] } = model.shapes[shape.input?.shape ?? ""] ?? {};
+  for (const resource of requiredResources(call, { operation, required, input }))
+    authorize(principal, { action: `sagemaker:${operation}`, resource, region });
   // The model has just checked that the input is what this operation takes.
   const handle = operations[operation] as (call: Call, input: Members) => Promise<unknown>;
   const answer = await handle(call, input);

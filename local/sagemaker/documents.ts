@@ -6,6 +6,8 @@ import type { ModelPackageDescription, Wire } from "./operations.js";
 /** The public part of a resource: exactly what its Describe operation answers. */
 export interface Documents {
   "training-job": Wire<sagemaker.DescribeTrainingJobResponse>;
+  "processing-job": Wire<sagemaker.DescribeProcessingJobResponse>;
+  "transform-job": Wire<sagemaker.DescribeTransformJobResponse>;
   "hyper-parameter-tuning-job": Wire<sagemaker.DescribeHyperParameterTuningJobResponse>;
   model: Wire<sagemaker.DescribeModelOutput>;
   "model-package-group": Wire<sagemaker.DescribeModelPackageGroupOutput>;
@@ -21,6 +23,8 @@ export interface Hidden {
     /** Only of jobs that a tuning job launched. */
     readonly trial?: Trial;
   };
+  "processing-job": { readonly instances: InstanceCounts };
+  "transform-job": { readonly instances: InstanceCounts };
   "hyper-parameter-tuning-job": {
     /** Instances for as many jobs as may run at a time: held until the tuning job ends. */
     readonly instances: InstanceCounts;

@@ -26,6 +26,7 @@ export function createEndpointConfigOperations(
     async CreateEndpointConfig(call, request) {
       const variants = [...request.ProductionVariants, ...(request.ShadowProductionVariants ?? [])];
       checkVariants(variants);
+      checkServerless(request);
       for (const variant of variants) await checkModel(store, call, variant);
       const key = keyOf(call, "endpoint-config", request.EndpointConfigName);
       const createdAt = Date.now() / 1000;
@@ -72,9 +73,38 @@ function checkVariants(variants: readonly Variant[]): void {
   if (names.size < variants.length)
     throw validationError("The names of the production variants must be unique.");
   for (const variant of variants) checkVariant(variant);
-  if (variants.length > 1 && variants.some(({ ServerlessConfig }) => ServerlessConfig))
-    throw validationError("A serverless endpoint configuration has a single production variant.");
 }
+
+/** What does not go with it, as the Developer Guide (serverless-endpoints) lists it. */
+function checkServerless(request: Wire<sagemaker.CreateEndpointConfigInput>): void {
+  const { ProductionVariants, ShadowProductionVariants = [] } = request;
+  if (!ProductionVariants.some(({ ServerlessConfig }) => ServerlessConfig)) return;
+  if (ProductionVariants.length > 1)
+    throw validationError("A serverless endpoint configuration has a single production variant.");
+  const excluded = {
+    ShadowProductionVariants: ShadowProductionVariants.length > 0,
+    DataCaptureConfig: request.DataCaptureConfig !== undefined,
+    AsyncInferenceConfig: request.AsyncInferenceConfig !== undefined,
+    ExplainerConfig: request.ExplainerConfig !== undefined,
+    VpcConfig: request.VpcConfig !== undefined,
+    EnableNetworkIsolation: request.EnableNetworkIsolation === true,
+  };
+  for (const [member, isGiven] of Object.entries(excluded))
+    if (isGiven) throw validationError(`${member} is not supported for serverless endpoints.`);
+}
+
+/** Members of a variant that speak of instances. */
+const ofInstances = [
+  "InstanceType",
+  "InitialInstanceCount",
+  "AcceleratorType",
+  "VolumeSizeInGB",
+  "CoreDumpConfig",
+  "ManagedInstanceScaling",
+  "RoutingConfig",
+  "ContainerStartupHealthCheckTimeoutInSeconds",
+  "ModelDataDownloadTimeoutInSeconds",
+] as const;
 
 function checkVariant(variant: Variant): void {
   const { VariantName, ModelName, InstanceType, InitialInstanceCount, ServerlessConfig } = variant;
@@ -91,9 +121,10 @@ function checkVariant(variant: Variant): void {
       );
     return;
   }
-  if (InstanceType !== undefined || InitialInstanceCount !== undefined)
+  const besides = ofInstances.find((member) => variant[member] !== undefined);
+  if (besides !== undefined)
     throw validationError(
-      `Production variant ${VariantName} has ServerlessConfig: InstanceType and InitialInstanceCount do not go with it.`,
+      `Production variant ${VariantName} has ServerlessConfig: ${besides} does not go with it.`,
     );
   const { MemorySizeInMB, MaxConcurrency, ProvisionedConcurrency = 1 } = ServerlessConfig;
   if (MemorySizeInMB % 1024 !== 0)
@@ -106,11 +137,16 @@ async function checkModel(store: Store, call: Call, variant: Variant): Promise<v
   const key = keyOf(call, "model", variant.ModelName ?? "");
   const model = await store.find(key);
   if (model === undefined) throw validationError(`Could not find model "${arnOf(key)}".`);
-  const { PrimaryContainer, Containers = [] } = model.document;
-  const containers = PrimaryContainer === undefined ? Containers : [PrimaryContainer];
   if (variant.ServerlessConfig === undefined) return;
-  if (containers.length > 1 || containers.some(({ Mode }) => Mode === "MultiModel"))
+  const { PrimaryContainer, Containers = [], VpcConfig, EnableNetworkIsolation } = model.document;
+  const containers = PrimaryContainer === undefined ? Containers : [PrimaryContainer];
+  const problem =
+    (containers.some(({ Mode }) => Mode === "MultiModel") && "it is multi-model") ||
+    (containers.length > 1 && "it is a pipeline of several containers") ||
+    (VpcConfig !== undefined && "it has a VpcConfig") ||
+    (EnableNetworkIsolation === true && "it has EnableNetworkIsolation");
+  if (problem !== false)
     throw validationError(
-      `Model ${variant.ModelName ?? ""} cannot be served serverless: it is multi-model or a pipeline.`,
+      `Model ${variant.ModelName ?? ""} cannot be served by a serverless endpoint: ${problem}.`,
     );
 }

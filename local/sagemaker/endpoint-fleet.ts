@@ -5,13 +5,15 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Readable } from "node:stream";
-import { BODY_BYTES } from "./container-client.js";
 import type { ModelMetrics } from "./cached-model.js";
 import type { FleetLimits, InvokeRequest, InvokeResponse, VariantPlan } from "./serving-plan.js";
 import type { PythonHost } from "./python-host.js";
-import { throttled, validationError } from "./runtime-error.js";
-import { deployVariant } from "./variant.js";
-import type { Variant } from "./variant.js";
+import { validationError } from "./runtime-error.js";
+import { deployServerless } from "./serverless-variant.js";
+import { noMeter } from "./variant-metrics.js";
+import type { VariantMeter } from "./variant-metrics.js";
+import { deployOnInstance } from "./variant.js";
+import type { Variant, VariantOptions } from "./variant.js";
 
 export type { ContainerPlan, InvokeRequest, InvokeResponse, VariantPlan } from "./serving-plan.js";
 
@@ -30,6 +32,8 @@ export interface EndpointFleetOptions {
   /** The containers' output, each line begun with the variant's name. */
   readonly onLine?: (line: string) => void;
   readonly limits?: Partial<FleetLimits>;
+  /** Where a variant tells what it measures. */
+  readonly meter?: (variantName: string) => VariantMeter;
 }
 
 const DEFAULT_LIMITS: FleetLimits = {
@@ -39,7 +43,11 @@ const DEFAULT_LIMITS: FleetLimits = {
   startupMs: 240_000,
   requestsPerVariant: 512,
   diskLimitMb: 10_240,
+  serverlessIdleMs: 60_000,
 };
+
+/** Often enough for a chart by the minute, seldom enough to cost nothing. */
+const GAUGE_MS = 10_000;
 
 export interface EndpointFleet {
   /** Rejects when a variant does not come up; the error's message is the endpoint's FailureReason. */
@@ -69,33 +77,32 @@ export function deployEndpointFleet(options: EndpointFleetOptions): EndpointFlee
       memoryLimitMb: options.memoryLimitMb,
       readObject: options.readObject,
       host: options.host,
-      onLine: options.onLine,
+      onLine: (line) => options.onLine?.(`[${plan.name}] ${line}`),
       plan,
       limits,
       workDir: join(options.workDir, `variant-${index}`),
-      socketPath: join(socketDir, `${index}.sock`),
+      socketBase: join(socketDir, String(index)),
       prepared: prepared.then(() => {}),
+      meter: options.meter?.(plan.name) ?? noMeter,
     }),
   );
+  const gauge = (): void => {
+    for (const variant of variants) variant.gauge().catch(() => undefined); // The next one tells.
+  };
+  const gauging = setInterval(gauge, GAUGE_MS).unref();
   const ready = Promise.all(variants.map((variant) => variant.ready)).then(() => {});
-  ready.catch(() => {}); // The owner looks at it in its own time.
+  ready.then(gauge, () => {}); // The owner looks at it in its own time.
 
   return {
     ready,
     invoke: async (request) => {
-      if (request.body.byteLength > BODY_BYTES) {
-        throw validationError(
-          `1 validation error detected: Value at 'body' failed to satisfy constraint: ` +
-            `Member must have length less than or equal to ${BODY_BYTES}`,
-        );
-      }
       const variant = chooseVariant(variants, options.endpointName, request.targetVariant);
-      if (variant.underWay() >= limits.requestsPerVariant) throw throttled();
       return variant.invoke(request);
     },
     metrics: () =>
       variants.map((variant) => ({ variantName: variant.name, models: variant.metrics() })),
     close: async () => {
+      clearInterval(gauging);
       const deadline = Date.now() + DRAIN_MS;
       while (variants.some((variant) => variant.underWay() > 0) && Date.now() < deadline) {
         await delay(DRAIN_CHECK_MS);
@@ -105,6 +112,13 @@ export function deployEndpointFleet(options: EndpointFleetOptions): EndpointFlee
       await rm(socketDir, { recursive: true, force: true });
     },
   };
+}
+
+function deployVariant(options: VariantOptions): Variant {
+  const { serverless } = options.plan;
+  return serverless === undefined
+    ? deployOnInstance(options)
+    : deployServerless(options, serverless);
 }
 
 function chooseVariant(

@@ -2,7 +2,8 @@
 import { arnOf, keyOf } from "./arns.js";
 import type { Scope } from "./arns.js";
 import type { Deployment, Documents, InstanceCounts, VariantCapacity } from "./documents.js";
-import type { ContainerPlan, VariantPlan } from "./endpoint-fleet.js";
+import { serverlessConcurrency, serverlessEndpoints } from "./quotas.js";
+import type { ContainerPlan, ServerlessPlan, VariantPlan } from "./serving-plan.js";
 import type { Store } from "./store.js";
 
 type Container = NonNullable<Documents["model"]["PrimaryContainer"]>;
@@ -22,13 +23,28 @@ export async function planVariants(
     if (model === undefined) throw new Error(`Could not find model "${arnOf(key)}".`);
     const { PrimaryContainer, Containers = [] } = model.document;
     const containers = PrimaryContainer === undefined ? Containers : [PrimaryContainer];
+    const own = capacityOf(capacities, VariantName);
     plans.push({
       name: VariantName,
-      weight: capacityOf(capacities, VariantName)?.weight ?? InitialVariantWeight,
+      weight: own?.weight ?? InitialVariantWeight,
+      instances: own?.instances ?? variant.InitialInstanceCount,
+      serverless: serverlessPlan(variant.ServerlessConfig),
+      execution: model.document.InferenceExecutionConfig?.Mode,
       containers: await Promise.all(containers.map((each) => planContainer(store, scope, each))),
     });
   }
   return plans;
+}
+
+type ServerlessConfig = NonNullable<VariantSummary["CurrentServerlessConfig"]>;
+
+function serverlessPlan(config: ServerlessConfig | undefined): ServerlessPlan | undefined {
+  if (config === undefined) return undefined;
+  return {
+    memoryMb: config.MemorySizeInMB,
+    maxConcurrency: config.MaxConcurrency,
+    provisionedConcurrency: config.ProvisionedConcurrency ?? 0,
+  };
 }
 
 async function planContainer(
@@ -37,12 +53,17 @@ async function planContainer(
   container: Container,
 ): Promise<ContainerPlan> {
   const { Environment: environment = {}, Mode: mode = "SingleModel", ModelPackageName } = container;
+  const shared = {
+    mode,
+    hostname: container.ContainerHostname,
+    cachesModels: container.MultiModelConfig?.ModelCacheSetting !== "Disabled",
+  };
   if (ModelPackageName === undefined)
-    return { image: container.Image ?? "", mode, modelDataUrl: urlOf(container), environment };
+    return { ...shared, image: container.Image ?? "", modelDataUrl: urlOf(container), environment };
   const packaged = await packagedContainer(store, scope, ModelPackageName);
   return {
+    ...shared,
     image: packaged.Image ?? "",
-    mode,
     modelDataUrl: urlOf(packaged),
     environment: { ...packaged.Environment, ...environment },
   };
@@ -90,10 +111,15 @@ export function summarizeVariants({ config, capacities }: Deployment): VariantSu
   });
 }
 
+/** What the account's quotas count: instances by type, and what stands for serverless variants. */
 export function instancesOf({ config, capacities }: Deployment): InstanceCounts {
   const counts: Record<string, number> = {};
   for (const variant of config.ProductionVariants ?? []) {
-    const { VariantName, InstanceType, InitialInstanceCount = 1 } = variant;
+    const { VariantName, InstanceType, InitialInstanceCount = 1, ServerlessConfig } = variant;
+    if (ServerlessConfig !== undefined) {
+      counts[serverlessEndpoints] = 1;
+      counts[serverlessConcurrency] = ServerlessConfig.MaxConcurrency;
+    }
     if (InstanceType === undefined) continue;
     const count = capacityOf(capacities, VariantName)?.instances ?? InitialInstanceCount;
     counts[InstanceType] = (counts[InstanceType] ?? 0) + count;

@@ -11,6 +11,7 @@ import type { FaultInjector } from "./faults.js";
 import type { Call, EndpointOperations, Wire } from "./operations.js";
 import { newestFirst } from "./paging.js";
 import type { Lists } from "./paging.js";
+import { isServerlessQuota } from "./quotas.js";
 import type { Quotas } from "./quotas.js";
 import type { Change, Row, Store } from "./store.js";
 import { checkTags } from "./tags.js";
@@ -100,6 +101,7 @@ async function updateEndpoint(
   checkDeploymentConfig(request.DeploymentConfig);
   const row = await findUpdatable(store, call, request.EndpointName);
   const config = await findConfig(store, faults, call, request.EndpointConfigName);
+  checkServerless(row, config, request);
   const current = row.document.EndpointConfigName ?? "";
   if (current === request.EndpointConfigName)
     throw validationError(
@@ -121,6 +123,26 @@ async function updateEndpoint(
   return { EndpointArn: row.arn };
 }
 
+/** AWS: instances cannot be exchanged for serverless, nor do deployment policies go with it. */
+function checkServerless(
+  row: Row<"endpoint">,
+  next: Documents["endpoint-config"],
+  { DeploymentConfig }: Wire<sagemaker.UpdateEndpointInput>,
+): void {
+  if (!isServerless(next)) return;
+  const current = row.hidden.serving?.config;
+  if (current !== undefined && !isServerless(current))
+    throw validationError(
+      `Endpoint "${row.arn}" runs on instances and cannot be updated to the serverless configuration ` +
+        `${next.EndpointConfigName ?? ""}: create a new endpoint.`,
+    );
+  if (DeploymentConfig !== undefined)
+    throw validationError("DeploymentConfig is not supported for serverless endpoints.");
+}
+
+const isServerless = ({ ProductionVariants = [] }: Documents["endpoint-config"]) =>
+  ProductionVariants.some(({ ServerlessConfig }) => ServerlessConfig !== undefined);
+
 async function updateCapacities(
   parts: EndpointOperationParts,
   call: Call,
@@ -129,6 +151,10 @@ async function updateCapacities(
   const row = await findUpdatable(parts.store, call, request.EndpointName);
   const { serving } = row.hidden;
   if (serving === undefined || serving === null) throw busy(row.key);
+  if (isServerless(serving.config))
+    throw validationError(
+      `Endpoint "${row.arn}" is serverless: change its concurrency with a new endpoint configuration.`,
+    );
   const variants = (row.document.ProductionVariants ?? []).map(({ VariantName }) => VariantName);
   const unknown = request.DesiredWeightsAndCapacities.find(
     ({ VariantName }) => !variants.includes(VariantName),
@@ -149,7 +175,7 @@ async function updateCapacities(
   return { EndpointArn: row.arn };
 }
 
-/** Both fleets hold their instances until the old one is gone. */
+/** Both fleets hold their instances until the old one is gone; serverless, the larger of the two counts. */
 async function beginUpdate(
   { quotas, life }: EndpointOperationParts,
   { key, hidden }: Row<"endpoint">,
@@ -158,8 +184,12 @@ async function beginUpdate(
 ): Promise<void> {
   const added = instancesOf(next);
   const instances = { ...hidden.instances };
-  for (const [type, count] of Object.entries(added))
-    instances[type] = (instances[type] ?? 0) + count;
+  const requested: Record<string, number> = {};
+  for (const [type, count] of Object.entries(added)) {
+    const held = instances[type] ?? 0;
+    requested[type] = isServerlessQuota(type) ? Math.max(0, count - held) : count;
+    instances[type] = held + requested[type];
+  }
   const modifiedAt = Date.now() / 1000;
   const change: Change<"endpoint"> = {
     document: {
@@ -172,7 +202,7 @@ async function beginUpdate(
     hidden: { instances, next },
     ...{ status: "Updating", whileStatus: updatable, modifiedAt },
   };
-  const updating = quotas.within(key, added, (within) => within.update(key, change));
+  const updating = quotas.within(key, requested, (within) => within.update(key, change));
   const begun = await recovering(life, key, updating);
   if (begun === undefined) throw busy(key);
   life.update(key, next);

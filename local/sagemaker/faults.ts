@@ -1,6 +1,9 @@
-/** Faults on demand: throttling, quotas, failing jobs and endpoints, delays. */
+/** Faults on demand: throttling, quotas, failing and interrupted jobs, failing endpoints, delays. */
 import type { Faults } from "./config.schema.js";
 import { throttled } from "./errors.js";
+
+/** The faults that befall so many jobs by name, and are then over. */
+type FaultOfJobs = "failJob" | "interrupt" | "loseInstance";
 
 export interface FaultInjector {
   current(): Faults;
@@ -9,14 +12,26 @@ export interface FaultInjector {
   throttle(operation: string): void;
   /** The reason for which this job is to fail; each answer uses up one of the `times`. */
   failureOf(jobName: string): string | undefined;
+  /** Uses up one of the `times` of a fault; false when it does not concern this job, or no longer. */
+  use(fault: FaultOfJobs, jobName: string): boolean;
 }
 
-/** The runtime has limits of its own: it is throttled only by name. */
-const spared = new Set(["InvokeEndpoint", "GetCallerIdentity", "AssumeRole"]);
+/** Other services have limits of their own: they are throttled only by name. */
+const spared = new Set([
+  ...["InvokeEndpoint", "GetCallerIdentity", "AssumeRole"],
+  ...["GetMetricData", "GetMetricStatistics", "ListMetrics"],
+]);
 
 export function createFaultInjector(initial: Faults): FaultInjector {
   let faults = initial;
   let random = seededRandom(initial.throttle?.seed ?? 1);
+  const use: FaultInjector["use"] = (name, jobName) => {
+    const { [name]: fault, ...others } = faults;
+    if (fault === undefined || !jobName.includes(fault.match)) return false;
+    const times = fault.times - 1;
+    faults = times > 0 ? { ...others, [name]: { ...fault, times } } : others;
+    return true;
+  };
   return {
     current: () => faults,
     replace: (next) => {
@@ -30,12 +45,10 @@ export function createFaultInjector(initial: Faults): FaultInjector {
       if (concerned && random() < throttle.rate) throw throttled();
     },
     failureOf: (jobName) => {
-      const { failJob, ...others } = faults;
-      if (failJob === undefined || !jobName.includes(failJob.match)) return undefined;
-      const times = failJob.times - 1;
-      faults = times > 0 ? { ...others, failJob: { ...failJob, times } } : others;
-      return failJob.reason;
+      const reason = faults.failJob?.reason;
+      return use("failJob", jobName) ? reason : undefined;
     },
+    use,
   };
 }
 

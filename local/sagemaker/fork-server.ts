@@ -25,7 +25,9 @@ export interface ForkServer {
   readonly ended: boolean;
   /** Starts a container and returns its number. Commands sent before the parent is ready wait in its pipe. */
   start(command: object, events: ContainerEvents): number;
-  kill(container: number, signal: "SIGTERM" | "SIGKILL"): void;
+  kill(container: number, signal: "SIGINT" | "SIGTERM" | "SIGKILL"): void;
+  /** Null for a container that has not started yet, or has ended. */
+  pidOf(container: number): number | null;
   close(): Promise<void>;
 }
 
@@ -107,6 +109,7 @@ export function startForkServer(options: ForkServerOptions): ForkServer {
       else send({ start: number, ...command });
       return number;
     },
+    pidOf: (container) => containers.get(container)?.pid ?? null,
     kill: (container, signal) => {
       if (!ended) send({ kill: container, signal });
     },

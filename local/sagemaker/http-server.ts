@@ -4,6 +4,8 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Logger } from "pino";
 import { adminPrefix, answerAdmin } from "./admin.js";
 import type { AdminParts } from "./admin.js";
+import { answerCloudWatch, answerCloudWatchError, isCloudWatch } from "./cloudwatch.js";
+import type { CloudWatch } from "./cloudwatch.js";
 import { answerControlPlane } from "./control-plane.js";
 import type { ControlPlane } from "./control-plane.js";
 import { AwsError } from "./errors.js";
@@ -18,6 +20,7 @@ export interface Protocols {
   readonly controlPlane: ControlPlane;
   readonly runtime: Runtime;
   readonly sts: Sts;
+  readonly cloudWatch: CloudWatch;
   readonly admin: AdminParts;
   readonly log: Logger;
 }
@@ -58,7 +61,7 @@ async function answer(
 }
 
 function protocolOf(protocols: Protocols, request: IncomingMessage, path: string): Protocol {
-  const { controlPlane, runtime, sts, admin } = protocols;
+  const { controlPlane, runtime, sts, cloudWatch, admin } = protocols;
   if (path.startsWith(adminPrefix))
     return { answer: (exchange) => answerAdmin(admin, exchange), answerError };
   if (isInvocation(path))
@@ -68,6 +71,11 @@ function protocolOf(protocols: Protocols, request: IncomingMessage, path: string
     };
   if (request.headers["content-type"]?.startsWith("application/x-www-form-urlencoded") === true)
     return { answer: (exchange) => answerSts(sts, exchange), answerError: answerStsError };
+  if (isCloudWatch(request))
+    return {
+      answer: (exchange) => answerCloudWatch(cloudWatch, exchange),
+      answerError: answerCloudWatchError,
+    };
   return { answer: (exchange) => answerControlPlane(controlPlane, exchange), answerError };
 }
 

@@ -1,14 +1,47 @@
-/** The little of IAM that the server enforces: passing roles, and policies of model package groups. */
+/** The part of IAM that the server enforces: policies of users and roles, passing roles, policies of model package groups. */
 import { parseRole } from "./accounts.js";
 import type { Accounts } from "./accounts.js";
 import type { Principal } from "./accounts.js";
 import { notAuthorized, validationError } from "./errors.js";
+import { isPermitted } from "./iam-policy.js";
 import { isList, isMembers } from "./json.js";
+import { matchesWildcards } from "./wildcards.js";
+
+export interface Wanted {
+  readonly action: string;
+  readonly resource: string;
+  readonly region?: string | undefined;
+  /** Of an invocation: the very string that is used afterwards. */
+  readonly targetModel?: string | undefined;
+}
+
+/** Throws AccessDeniedException when a policy of the principal does not allow it. */
+export function authorize(principal: Principal, wanted: Wanted): void {
+  if (!isAuthorized(principal, wanted))
+    throw notAuthorized(principal.arn, wanted.action, wanted.resource);
+}
+
+/** A principal without policies may do everything in its account. */
+export function isAuthorized(principal: Principal, wanted: Wanted): boolean {
+  const { policies, account, identityArn, userId } = principal;
+  const { action, resource, region, targetModel } = wanted;
+  const userName = /:user\/(?:.*\/)?([^/]+)$/.exec(identityArn)?.[1];
+  const context = {
+    "aws:PrincipalArn": identityArn,
+    "aws:PrincipalAccount": account,
+    "aws:userid": userId,
+    ...(userName !== undefined && { "aws:username": userName }),
+    ...(region !== undefined && { "aws:RequestedRegion": region }),
+    ...(targetModel !== undefined && { "sagemaker:TargetModel": targetModel }),
+  };
+  return isPermitted(policies, { action, resource, context });
+}
 
 /** The caller must be allowed to pass the role, and SageMaker to assume it. */
 export function checkPassRole(accounts: Accounts, principal: Principal, roleArn: string): void {
   if (parseRole(roleArn)?.account !== principal.account)
     throw notAuthorized(principal.arn, "iam:PassRole", roleArn);
+  authorize(principal, { action: "iam:PassRole", resource: roleArn });
   if (!accounts.isKnownRole(roleArn))
     throw validationError(
       `Could not assume role ${roleArn}. Please ensure that the role exists and allows principal ` +
@@ -80,14 +113,9 @@ function isPrincipal(allowed: string, principal: Principal): boolean {
 
 function matchesAny(patterns: unknown, value: string): boolean {
   return listOf(patterns).some(
-    (pattern) => typeof pattern === "string" && wildcard(pattern).test(value),
+    (pattern) =>
+      typeof pattern === "string" && matchesWildcards(pattern.toLowerCase(), value.toLowerCase()),
   );
-}
-
-/** IAM's wildcards: `*` for any characters, `?` for one. */
-function wildcard(pattern: string): RegExp {
-  const escaped = pattern.replace(/[.+^${}()|[\]\\]/g, "\\$&");
-  return new RegExp(`^${escaped.replaceAll("*", ".*").replaceAll("?", ".")}$`, "i");
 }
 
 const listOf = (value: unknown): readonly unknown[] =>

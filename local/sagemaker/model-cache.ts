@@ -15,6 +15,8 @@ import type { CachedModel, ModelFiles, ModelMetrics } from "./cached-model.js";
 import type { ContainerRequest, ContainerResponse } from "./container-client.js";
 import { modelNotReady } from "./runtime-error.js";
 import type { RuntimeError } from "./runtime-error.js";
+import { microsecondsSince, timed } from "./variant-metrics.js";
+import type { VariantMeter } from "./variant-metrics.js";
 
 export interface ModelCacheOptions {
   /** Brings the artifact to the disk and returns its folder and unpacked size. */
@@ -25,9 +27,12 @@ export interface ModelCacheOptions {
   readonly loadError: (status: number, message: string) => RuntimeError;
   readonly memoryLimitBytes: number;
   readonly diskLimitBytes: number;
+  /** False: a model leaves memory and disk after its invocation (ModelCacheSetting Disabled). */
+  readonly keepsModels: boolean;
   /** How long one request waits for a load; the load goes on. */
   readonly loadWaitMs: number;
   readonly loadTimeoutMs: number;
+  readonly meter: VariantMeter;
 }
 
 export class ModelCache {
@@ -36,6 +41,8 @@ export class ModelCache {
   #clock = 0;
   /** Counts container processes: a load that began in an earlier one has loaded nothing. */
   #generation = 0;
+  /** Those whose load found no memory and nothing idle to unload: woken when a model is let go. */
+  readonly #waitingForRoom = new Map<CachedModel, () => void>();
 
   constructor(options: ModelCacheOptions) {
     this.#options = options;
@@ -49,17 +56,30 @@ export class ModelCache {
     // Counted before any wait, so that what is asked for is not what gets unloaded.
     model.inUse += 1;
     try {
+      this.#options.meter.sample("ModelCacheHit", model.loaded ? 1 : 0);
       if (model.loaded) model.hits += 1;
-      // Once more when it was unloaded in between, or the container was started again.
-      while (!model.loaded) {
-        model.loading ??= this.#load(model);
-        await this.#withinLoadWait(model.loading, targetModel);
-      }
+      else await this.#untilLoaded(model);
       return await use(model.name);
     } finally {
       model.inUse -= 1;
       this.#tidyUpAfter(model);
     }
+  }
+
+  loadedCount(): number {
+    let count = 0;
+    for (const model of this.#models.values()) if (model.loaded) count += 1;
+    return count;
+  }
+
+  memoryBytes(): number {
+    return usedBytes(this.#models.values());
+  }
+
+  diskBytes(): number {
+    let bytes = 0;
+    for (const model of this.#models.values()) bytes += model.files?.bytes ?? 0;
+    return bytes;
   }
 
   metrics(): ModelMetrics[] {
@@ -73,6 +93,21 @@ export class ModelCache {
       model.loaded = false;
       model.memoryBytes = 0;
     }
+    this.#tellLoaded();
+    this.#wakeWaiting();
+  }
+
+  async #untilLoaded(model: CachedModel): Promise<void> {
+    const since = performance.now();
+    try {
+      // Once more when it was unloaded in between, or the container was started again.
+      while (!model.loaded) {
+        model.loading ??= this.#load(model);
+        await this.#withinLoadWait(model.loading, model.targetModel);
+      }
+    } finally {
+      this.#options.meter.sample("ModelLoadingWaitTime", microsecondsSince(since));
+    }
   }
 
   async #load(model: CachedModel): Promise<void> {
@@ -85,38 +120,72 @@ export class ModelCache {
       }
       const generation = this.#generation;
       model.memoryBytes = model.files.bytes; // Reserved now, corrected when the container has measured.
-      const measured = await this.#loadIntoContainer(model.name, model.files);
+      const measured = await this.#loadIntoContainer(model, model.files);
       if (generation !== this.#generation) return;
       model.memoryBytes = Math.max(model.files.bytes, measured);
       model.loaded = true;
       model.loads += 1;
+      this.#tellLoaded();
       this.#trimMemory();
     } finally {
       model.loading = null;
-      if (!model.loaded) model.memoryBytes = 0;
+      if (!model.loaded) {
+        model.memoryBytes = 0;
+        this.#wakeWaiting(); // What waited for this one has to look again.
+      }
       if (model.inUse === 0) this.#tidyUpAfter(model); // Everybody has stopped waiting.
     }
   }
 
-  async #loadIntoContainer(name: string, files: ModelFiles): Promise<number> {
+  async #loadIntoContainer(model: CachedModel, files: ModelFiles): Promise<number> {
     this.#trimMemory();
     for (;;) {
-      const response = await this.#options.send({
-        method: "POST",
-        path: "/models",
-        headers: { "content-type": "application/json" },
-        body: JSON.stringify({ model_name: name, url: files.folder }),
-        timeoutMs: this.#options.loadTimeoutMs,
-      });
+      const response = await timed(this.#options.meter, "ModelLoadingTime", () =>
+        this.#options.send({
+          method: "POST",
+          path: "/models",
+          headers: { "content-type": "application/json" },
+          body: JSON.stringify({ model_name: model.name, url: files.folder }),
+          timeoutMs: this.#options.loadTimeoutMs,
+        }),
+      );
       if (response.status === 200) return residentBytes(response.body);
       if (response.status === 409) return 0; // An earlier load got through, its answer did not.
-      const isFull = response.status === 507;
-      const victim = isFull ? leastRecentlyUsed(this.#models.values()) : undefined;
-      if (victim === undefined) {
-        throw this.#options.loadError(response.status, response.body.toString("utf8"));
-      }
-      await this.#unload(victim);
+      const madeRoom = response.status === 507 && (await this.#makeRoomFor(model));
+      if (!madeRoom) throw this.#options.loadError(response.status, response.body.toString("utf8"));
     }
+  }
+
+  /**
+   * The container has no memory left (507): something idle goes, or the load waits for a model to be let
+   * go. False when no other model is there: this one does not fit at all.
+   */
+  async #makeRoomFor(model: CachedModel): Promise<boolean> {
+    const victim = leastRecentlyUsed(this.#models.values());
+    if (victim !== undefined) {
+      await this.#unload(victim);
+      return true;
+    }
+    const others = [...this.#models.values()].filter((other) => other !== model);
+    if (!others.some((other) => this.#takesRoom(other))) return false;
+    await new Promise<void>((resolve) => this.#waitingForRoom.set(model, resolve));
+    return true;
+  }
+
+  /** What the container holds, is about to hold, or has not let go of yet. Two that both wait hold nothing. */
+  #takesRoom(model: CachedModel): boolean {
+    const { loaded, loading, unloading } = model;
+    return loaded || unloading !== null || (loading !== null && !this.#waitingForRoom.has(model));
+  }
+
+  #wakeWaiting(): void {
+    const waiting = [...this.#waitingForRoom.values()];
+    this.#waitingForRoom.clear();
+    for (const wake of waiting) wake();
+  }
+
+  #tellLoaded(): void {
+    this.#options.meter.gauge("LoadedModelCount", this.loadedCount());
   }
 
   /** Unloads idle models until the rest fits. Those in use stay, whatever they weigh. */
@@ -132,33 +201,51 @@ export class ModelCache {
     model.loaded = false;
     model.memoryBytes = 0;
     model.unloads += 1;
+    this.#tellLoaded();
+    const { send, loadTimeoutMs: timeoutMs, meter } = this.#options;
     const path = `/models/${model.name}`;
-    model.unloading = this.#options
-      .send({ method: "DELETE", path, timeoutMs: this.#options.loadTimeoutMs })
-      .then(
-        () => {},
-        () => {}, // The container is gone, and the model with it.
-      )
-      .finally(() => (model.unloading = null));
+    return this.#leave(model, async () => {
+      // When the container is gone, the model is gone with it.
+      await timed(meter, "ModelUnloadingTime", () =>
+        send({ method: "DELETE", path, timeoutMs }),
+      ).catch(() => undefined);
+      if (!this.#options.keepsModels) await this.#deleteFiles(model);
+    });
+  }
+
+  /** Nobody loads the model before this is done. */
+  #leave(model: CachedModel, step: () => Promise<void>): Promise<void> {
+    const left = step().catch(() => undefined); // What stays on the disk is found there again.
+    model.unloading = left.then(() => {
+      model.unloading = null;
+      this.#wakeWaiting();
+      if (model.files === null && isIdle(model)) this.#models.delete(model.targetModel);
+    });
     return model.unloading;
   }
 
+  async #deleteFiles(model: CachedModel): Promise<void> {
+    await this.#options.deleteFiles(model.name);
+    model.files = null;
+  }
+
   async #trimDisk(): Promise<void> {
-    let onDisk = 0;
-    for (const model of this.#models.values()) onDisk += model.files?.bytes ?? 0;
+    let onDisk = this.diskBytes();
     const idle = [...this.#models.values()]
       .filter((model) => isIdle(model) && !model.loaded && model.files !== null)
       .sort((a, b) => a.lastUsed - b.lastUsed);
     for (const model of idle) {
       if (onDisk <= this.#options.diskLimitBytes) return;
+      if (!isIdle(model) || model.loaded) continue; // Somebody has asked for it meanwhile.
       onDisk -= model.files?.bytes ?? 0;
-      this.#models.delete(model.targetModel);
-      await this.#options.deleteFiles(model.name);
+      await this.#leave(model, () => this.#deleteFiles(model));
     }
   }
 
   #tidyUpAfter(model: CachedModel): void {
+    if (!this.#options.keepsModels && model.loaded && isIdle(model)) void this.#unload(model);
     this.#trimMemory();
+    if (model.inUse === 0) this.#wakeWaiting();
     // A name that never led to a file leaves no trace: unknown names must not pile up.
     if (model.files === null && isIdle(model)) this.#models.delete(model.targetModel);
   }

@@ -56,6 +56,11 @@ export class ModelContainer {
     return this.#client.send(request);
   }
 
+  /** Of the process that serves at this moment. */
+  pid(): number | null {
+    return this.#life.process.pid();
+  }
+
   async close(): Promise<void> {
     this.#closing = true;
     const { process } = this.#life;

@@ -16,25 +16,27 @@ export interface FilesOptions {
   readonly limitBytes: number;
 }
 
-/** Puts the code, and a single model, where the container expects them; throws with a FailureReason. */
-export async function prepareFiles(options: FilesOptions): Promise<void> {
+/**
+ * Puts the code, and a single model, where the container expects them; returns how many bytes they take.
+ * Throws with a FailureReason.
+ */
+export async function prepareFiles(options: FilesOptions): Promise<number> {
   const { plan, baseDir, readObject, limitBytes } = options;
   await mkdir(baseDir, { recursive: true });
-  const bring = async (url: string, folder: string): Promise<void> => {
+  const bring = async (url: string, folder: string): Promise<number> => {
     try {
       const archive = await readObject(url);
-      await unpackArchive(archive, { folder: join(baseDir, folder), limitBytes });
+      return await unpackArchive(archive, { folder: join(baseDir, folder), limitBytes });
     } catch (error) {
       throw new Error(failureText(url, error), { cause: error });
     }
   };
   const codeUrl = plan.environment.SAGEMAKER_SUBMIT_DIRECTORY;
-  if (codeUrl?.startsWith("s3://")) await bring(codeUrl, "code");
-  if (plan.mode === "SingleModel" && plan.modelDataUrl !== undefined) {
-    await bring(plan.modelDataUrl, "model");
-  } else {
-    await mkdir(join(baseDir, "model"), { recursive: true });
-  }
+  const codeBytes = codeUrl?.startsWith("s3://") === true ? await bring(codeUrl, "code") : 0;
+  if (plan.mode === "SingleModel" && plan.modelDataUrl !== undefined)
+    return codeBytes + (await bring(plan.modelDataUrl, "model"));
+  await mkdir(join(baseDir, "model"), { recursive: true });
+  return codeBytes;
 }
 
 /** Brings one model of a multi-model container; throws the ValidationError that callers get. */

@@ -1,4 +1,4 @@
-/** The published service models of SageMaker, its runtime and STS, as botocore ships them. */
+/** The published service models of SageMaker, its runtime, STS and CloudWatch, as botocore ships them. */
 import { execFile } from "node:child_process";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -35,17 +35,19 @@ export interface ServiceModels {
   readonly sagemaker: ServiceModel;
   readonly runtime: ServiceModel;
   readonly sts: ServiceModel;
+  readonly cloudWatch: ServiceModel;
 }
 
-/** Reads the three models out of the botocore package that the given Python interpreter imports. */
+/** Reads the models out of the botocore package that the given Python interpreter imports. */
 export async function loadServiceModels(python: string): Promise<ServiceModels> {
   const folder = join(await sitePackages(python), "botocore", "data");
-  const [sagemaker, runtime, sts] = await Promise.all([
+  const [sagemaker, runtime, sts, cloudWatch] = await Promise.all([
     readModel(join(folder, "sagemaker", "2017-07-24", "service-2.json.gz")),
     readModel(join(folder, "sagemaker-runtime", "2017-05-13", "service-2.json.gz")),
     readModel(join(folder, "sts", "2011-06-15", "service-2.json.gz")),
+    readModel(join(folder, "cloudwatch", "2010-08-01", "service-2.json.gz")),
   ]);
-  return { sagemaker, runtime, sts };
+  return { sagemaker, runtime, sts, cloudWatch };
 }
 
 export function shapeOf(model: ServiceModel, name: string): Shape {

@@ -80,6 +80,9 @@ function checkContainers(request: CreateModel): readonly Container[] {
   const named = containers.filter(({ ContainerHostname }) => ContainerHostname !== undefined);
   if (named.length > 0 && named.length < containers.length)
     throw validationError("ContainerHostname must be given for all containers or for none.");
+  const hostnames = new Set(named.map(({ ContainerHostname }) => ContainerHostname));
+  if (hostnames.size < named.length)
+    throw validationError("The ContainerHostnames of a model must be unique.");
   if (InferenceExecutionConfig?.Mode === "Direct" && named.length === 0)
     throw validationError("Containers that are invoked directly need a ContainerHostname.");
   const environment = containers

@@ -1,11 +1,15 @@
 /** The object store as the server sees it: one pooled client, objects read and written as streams. */
 import {
+  DeleteObjectsCommand,
   GetObjectCommand,
   HeadObjectCommand,
   ListObjectsV2Command,
+  PutObjectCommand,
   S3Client,
 } from "@aws-sdk/client-s3";
 import { Upload } from "@aws-sdk/lib-storage";
+import { createReadStream } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { Agent } from "node:http";
 import { Readable } from "node:stream";
 import type { S3Location } from "./arns.js";
@@ -15,6 +19,12 @@ export type Objects = ReturnType<typeof createObjects>;
 
 /** Two cores download and upload for a few jobs at a time: more sockets would only wait. */
 const maxSockets = 64;
+
+/** Read whole and sent at once; more goes in parts. A few of these are under way at a time. */
+const smallFileBytes = 1024 * 1024;
+
+/** AWS, DeleteObjects. */
+const deletedAtATime = 1000;
 
 export function createObjects(config: Pick<ServerConfig, "s3" | "region">) {
   const { endpoint, accessKeyId, secretAccessKey } = config.s3;
@@ -69,7 +79,36 @@ export function createObjects(config: Pick<ServerConfig, "s3" | "region">) {
       await new Upload({ client, params, queueSize: 2 }).done();
     },
 
+    ...createFileWrites(client),
+
     close: () => client.destroy(),
+  };
+}
+
+/** What keeps a folder and its copy in the store alike. */
+function createFileWrites(client: S3Client) {
+  return {
+    /** Uploads a file: a small one from memory, so that the SDK can send it again after a fault. */
+    async writeFile({ bucket, key }: S3Location, path: string, sizeBytes: number): Promise<void> {
+      const place = { Bucket: bucket, Key: key };
+      if (sizeBytes > smallFileBytes) {
+        const params = { ...place, Body: createReadStream(path) };
+        return void (await new Upload({ client, params, queueSize: 2 }).done());
+      }
+      await client.send(new PutObjectCommand({ ...place, Body: await readFile(path) }));
+    },
+
+    /** Deletes objects of one bucket; one that is not there is no error. */
+    async remove(bucket: string, keys: readonly string[]): Promise<void> {
+      for (let start = 0; start < keys.length; start += deletedAtATime) {
+        const Objects = keys.slice(start, start + deletedAtATime).map((Key) => ({ Key }));
+        const { Errors: [refused] = [] } = await client.send(
+          new DeleteObjectsCommand({ Bucket: bucket, Delete: { Objects, Quiet: true } }),
+        );
+        if (refused !== undefined)
+          throw new Error(`cannot delete s3://${bucket}/${refused.Key}: ${refused.Message}`);
+      }
+    },
   };
 }
 

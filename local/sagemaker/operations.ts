@@ -36,6 +36,10 @@ export interface TrainingJobOperations {
     sagemaker.ListTrainingJobsRequest,
     Answer<sagemaker.ListTrainingJobsResponse>
   >;
+  UpdateTrainingJob: Operation<
+    sagemaker.UpdateTrainingJobRequest,
+    Answer<sagemaker.UpdateTrainingJobResponse>
+  >;
   StopTrainingJob: Operation<sagemaker.StopTrainingJobRequest>;
   DeleteTrainingJob: Operation<sagemaker.DeleteTrainingJobRequest>;
 }
@@ -59,6 +63,39 @@ export interface TuningJobOperations {
     sagemaker.ListTrainingJobsForHyperParameterTuningJobRequest,
     Answer<sagemaker.ListTrainingJobsForHyperParameterTuningJobResponse>
   >;
+}
+
+export interface ProcessingJobOperations {
+  CreateProcessingJob: Operation<
+    sagemaker.CreateProcessingJobRequest,
+    Answer<sagemaker.CreateProcessingJobResponse>
+  >;
+  DescribeProcessingJob: Operation<
+    sagemaker.DescribeProcessingJobRequest,
+    Answer<sagemaker.DescribeProcessingJobResponse>
+  >;
+  ListProcessingJobs: Operation<
+    sagemaker.ListProcessingJobsRequest,
+    Answer<sagemaker.ListProcessingJobsResponse>
+  >;
+  StopProcessingJob: Operation<sagemaker.StopProcessingJobRequest>;
+  DeleteProcessingJob: Operation<sagemaker.DeleteProcessingJobRequest>;
+}
+
+export interface TransformJobOperations {
+  CreateTransformJob: Operation<
+    sagemaker.CreateTransformJobRequest,
+    Answer<sagemaker.CreateTransformJobResponse>
+  >;
+  DescribeTransformJob: Operation<
+    sagemaker.DescribeTransformJobRequest,
+    Answer<sagemaker.DescribeTransformJobResponse>
+  >;
+  ListTransformJobs: Operation<
+    sagemaker.ListTransformJobsRequest,
+    Answer<sagemaker.ListTransformJobsResponse>
+  >;
+  StopTransformJob: Operation<sagemaker.StopTransformJobRequest>;
 }
 
 export interface ModelOperations {
@@ -159,6 +196,8 @@ export interface TagOperations {
 
 export type Operations = TrainingJobOperations &
   TuningJobOperations &
+  ProcessingJobOperations &
+  TransformJobOperations &
   ModelOperations &
   ModelPackageGroupOperations &
   ModelPackageOperations &

@@ -5,6 +5,7 @@ import type { Logger } from "pino";
 import { createAccounts } from "./accounts.js";
 import type { ResourceKey } from "./arns.js";
 import { createCallCounts } from "./call-counts.js";
+import { createCloudWatchOperations } from "./cloudwatch-operations.js";
 import type { ServerConfig } from "./config.schema.js";
 import { createEndpointConfigOperations } from "./endpoint-configs.js";
 import { deployEndpointFleet } from "./endpoint-fleet.js";
@@ -12,7 +13,9 @@ import { createEndpointLife } from "./endpoint-life.js";
 import { createEndpointOperations } from "./endpoints.js";
 import { createFaultInjector } from "./faults.js";
 import type { Protocols } from "./http-server.js";
+import { createJobFamilies } from "./job-families.js";
 import { findLogs } from "./logs.js";
+import { createMetricStore } from "./metric-store.js";
 import { createModelPackageGroupOperations } from "./model-package-groups.js";
 import { createModelPackageOperations } from "./model-packages.js";
 import type { ServiceModels } from "./model.js";
@@ -20,6 +23,7 @@ import { createModelOperations } from "./models.js";
 import { createObjects } from "./objects.js";
 import { createLists } from "./paging.js";
 import type { PythonHost } from "./python-host.js";
+import { createPolicies } from "./policies.js";
 import { createQuotas } from "./quotas.js";
 import { createServingFleets } from "./serving-fleets.js";
 import { createSlots } from "./slots.js";
@@ -31,6 +35,7 @@ import { createTrainingRuns } from "./training-runs.js";
 import { createTuningJobOperations } from "./tuning-jobs.js";
 import { createTuningRuns } from "./tuning-runs.js";
 import { createTuningSearch } from "./tuning-search.js";
+import { createWarmPools } from "./warm-pools.js";
 
 export interface Surroundings {
   readonly config: ServerConfig;
@@ -51,16 +56,23 @@ export function createParts({ config, db, models, python, log, closing }: Surrou
   const onUnexpected = (error: unknown, key: ResourceKey) =>
     log.error({ err: error, ...key }, "unexpected failure");
   const store = createStore(db);
-  const accounts = createAccounts(db, config.accounts);
+  const policies = createPolicies(db, config.accounts);
+  const accounts = createAccounts(db, { accounts: config.accounts, policies });
   const objects = createObjects(config);
   const faults = createFaultInjector(config.faults);
   const counts = createCallCounts(db);
+  const metrics = createMetricStore(db);
   const lists = createLists(store, faults);
-  const quotas = createQuotas({ db, store, faults, quotas: config.quotas });
-  const runs = createTrainingRuns(store, {
-    ...{ config, objects, faults, python, onUnexpected },
-    instances: createSlots(config.cores * instancesPerCore),
-    cores: createSlots(config.cores),
+  const pools = createWarmPools({ store, quota: config.quotas.warmPoolInstances, onUnexpected });
+  const quotas = createQuotas({ db, store, faults, pools, quotas: config.quotas });
+  const instances = createSlots(config.cores * instancesPerCore);
+  const cores = createSlots(config.cores);
+  const runs = createTrainingRuns({
+    ...{ store, pools, config, objects, faults, python, onUnexpected, instances, cores },
+  });
+  const jobs = createJobFamilies({
+    ...{ config, store, lists, quotas, accounts, objects, faults, python, instances, cores },
+    onUnexpected,
   });
   const logFolder = join(config.stateDir, "logs");
   const search = createTuningSearch({
@@ -73,15 +85,16 @@ export function createParts({ config, db, models, python, log, closing }: Surrou
   });
   const checks = createTrainingChecks(accounts, objects);
   const deploy = deployEndpointFleet;
-  const fleets = createServingFleets({ config, store, objects, faults, python, deploy });
+  const fleets = createServingFleets({ config, store, objects, faults, metrics, python, deploy });
   const life = createEndpointLife({ store, faults, fleets, onUnexpected, closing });
 
   const operations = {
-    ...createTrainingJobOperations({ store, lists, quotas, checks, runs }),
+    ...createTrainingJobOperations({ store, lists, quotas, checks, runs, pools }),
     ...createTuningJobOperations({
       ...{ store, lists, quotas, checks },
       ...{ limits: config.quotas, runs: tuningRuns },
     }),
+    ...jobs.operations,
     ...createModelOperations({ store, lists, accounts, objects }),
     ...createModelPackageGroupOperations(store, lists),
     ...createModelPackageOperations(db, store, lists),
@@ -92,9 +105,21 @@ export function createParts({ config, db, models, python, log, closing }: Surrou
   const protocols: Protocols = {
     controlPlane: { accounts, model: models.sagemaker, faults, counts, operations },
     runtime: { accounts, model: models.runtime, faults, counts, fleets },
-    sts: { accounts, model: models.sts, counts },
-    admin: { faults, counts, findLogs: (kind, name) => findLogs(join(logFolder, kind), name) },
+    cloudWatch: {
+      ...{ accounts, model: models.cloudWatch, faults, counts },
+      operations: createCloudWatchOperations(metrics),
+    },
+    sts: { accounts, model: models.sts, counts, policies },
+    admin: {
+      faults,
+      counts,
+      policies,
+      findLogs: (kind, name) => findLogs(join(logFolder, kind), name),
+    },
     log,
   };
-  return { protocols, runs, tuningRuns, search, life, fleets, objects, counts };
+  return {
+    ...{ protocols, runs, pools, jobs, tuningRuns, search },
+    ...{ life, fleets, objects, counts, metrics, policies },
+  };
 }

@@ -18,6 +18,8 @@ export interface PythonHostOptions {
 export interface PythonHost {
   /** Plays the training toolkit on `baseDir`, the job's /opt/ml. */
   train(job: TrainingContainer): Container;
+  /** Runs the entry point of `baseDir`'s processingjobconfig.json, which sees `baseDir` as its /opt/ml. */
+  process(job: TrainingContainer): Container;
   /** Plays the model server on a unix socket; `baseDir` is the container's /opt/ml. */
   serve(container: ServingContainer): Container;
   /** Process id of the fork parent, for those who look after processes. */
@@ -44,7 +46,9 @@ export interface ContainerExit {
 export interface Container {
   /** Resolves after the last line of output; never rejects. */
   readonly exited: Promise<ContainerExit>;
-  kill(signal: "SIGTERM" | "SIGKILL"): void;
+  kill(signal: "SIGINT" | "SIGTERM" | "SIGKILL"): void;
+  /** Null until it has started, and once it has ended. */
+  pid(): number | null;
 }
 
 export async function startPythonHost(options: PythonHostOptions): Promise<PythonHost> {
@@ -66,6 +70,7 @@ export async function startPythonHost(options: PythonHostOptions): Promise<Pytho
   };
   return {
     train: ({ baseDir, env, onLine }) => start({ role: "train", baseDir, env }, onLine),
+    process: ({ baseDir, env, onLine }) => start({ role: "process", baseDir, env }, onLine),
     serve: ({ baseDir, socketPath, env, onLine }) =>
       start({ role: "serve", baseDir, socketPath, env }, onLine),
     parentPid: () => server.pid,
@@ -86,5 +91,9 @@ function runContainer(
     const events: ContainerEvents = { onLine, onExit: resolve };
     number = server.start(command, events);
   });
-  return { exited, kill: (signal) => server.kill(number, signal) };
+  return {
+    exited,
+    pid: () => server.pidOf(number),
+    kill: (signal) => server.kill(number, signal),
+  };
 }

@@ -1,12 +1,13 @@
-/** The account's quotas of instances and tuning jobs, which AWS checks at the call that asks for them. */
+/** The account's quotas of instances, serverless endpoints and tuning jobs, which AWS checks at the call that asks for them. */
 import type { Pool } from "pg";
 import type { Kind, ResourceKey } from "./arns.js";
-import type { TuningQuotas } from "./config.schema.js";
+import type { AccountQuotas } from "./config.schema.js";
 import type { InstanceCounts } from "./documents.js";
 import { AwsError } from "./errors.js";
 import type { FaultInjector } from "./faults.js";
 import { inTransaction } from "./store.js";
 import type { Store } from "./store.js";
+import type { WarmPools } from "./warm-pools.js";
 
 export type Quotas = ReturnType<typeof createQuotas>;
 
@@ -16,6 +17,22 @@ interface Usage {
   readonly kinds: readonly Kind[];
   readonly statuses: readonly string[];
 }
+
+/** Counted as if they were types of instances. */
+export const serverlessEndpoints = "serverless-endpoints";
+export const serverlessConcurrency = "serverless-concurrency";
+
+export const isServerlessQuota = (type: string): boolean =>
+  type === serverlessEndpoints || type === serverlessConcurrency;
+
+/** AWS's texts are not public; these say in their form what is meant. */
+const serverlessTexts: Readonly<Record<string, { name: string; unit: string }>> = {
+  [serverlessEndpoints]: { name: "Maximum number of serverless endpoints", unit: "Endpoints" },
+  [serverlessConcurrency]: {
+    name: "Maximum total concurrency that can be allocated across all serverless endpoints",
+    unit: "Concurrent Invocations",
+  },
+};
 
 const underWay = ["InProgress", "Stopping"];
 
@@ -29,6 +46,8 @@ const trainingUsage: Usage = {
 const usages: Partial<Record<Kind, Usage>> = {
   "training-job": trainingUsage,
   "hyper-parameter-tuning-job": trainingUsage,
+  "processing-job": { name: "processing job", kinds: ["processing-job"], statuses: underWay },
+  "transform-job": { name: "transform job", kinds: ["transform-job"], statuses: underWay },
   endpoint: {
     name: "endpoint",
     kinds: ["endpoint"],
@@ -40,10 +59,11 @@ export interface QuotaParts {
   readonly db: Pool;
   readonly store: Store;
   readonly faults: FaultInjector;
-  readonly quotas: TuningQuotas;
+  readonly pools: Pick<WarmPools, "held">;
+  readonly quotas: AccountQuotas;
 }
 
-export function createQuotas({ db, store, faults, quotas }: QuotaParts) {
+export function createQuotas({ db, store, faults, quotas, pools }: QuotaParts) {
   return {
     /** Takes the step if the instances are to be had; nobody else takes them in between. */
     async within<T>(
@@ -51,7 +71,11 @@ export function createQuotas({ db, store, faults, quotas }: QuotaParts) {
       instances: InstanceCounts,
       step: (store: Store) => Promise<T>,
     ): Promise<T> {
-      const limits = faults.current().resourceLimit ?? {};
+      const limits: Readonly<Record<string, number>> = {
+        [serverlessEndpoints]: quotas.serverlessEndpoints,
+        [serverlessConcurrency]: quotas.serverlessConcurrency,
+        ...faults.current().resourceLimit,
+      };
       const limited = Object.entries(instances).filter(([type]) => limits[type] !== undefined);
       const isTuning = key.kind === "hyper-parameter-tuning-job";
       if (limited.length === 0 && !isTuning) return step(store);
@@ -62,6 +86,7 @@ export function createQuotas({ db, store, faults, quotas }: QuotaParts) {
             instanceType,
             requested,
             limit: limits[instanceType] ?? 0,
+            kept: pools.held(key, instanceType),
           });
         return step(transaction);
       });
@@ -80,17 +105,22 @@ async function checkTuningJobs(store: Store, key: ResourceKey, limit: number): P
 async function checkInstances(
   store: Store,
   key: ResourceKey,
-  wanted: { instanceType: string; requested: number; limit: number },
+  wanted: { instanceType: string; requested: number; limit: number; kept: number },
 ): Promise<void> {
   const { instanceType, requested, limit } = wanted;
   const usage = usages[key.kind];
   if (usage === undefined) return;
   const { kinds, statuses } = usage;
   await store.countAlone(`${key.account}/${key.region}/${usage.name}/${instanceType}`);
-  const inUse = await store.instancesInUse(key, { instanceType, kinds, statuses });
+  const busy = await store.instancesInUse(key, { instanceType, kinds, statuses });
+  // Instances that wait in a warm pool are training instances too.
+  const inUse = busy + (usage === trainingUsage ? wanted.kept : 0);
   if (inUse + requested <= limit) return;
-  const name = `${instanceType} for ${usage.name} usage`;
-  throw limitExceeded({ name, unit: "Instances", limit, inUse, requested });
+  const text = serverlessTexts[instanceType] ?? {
+    name: `${instanceType} for ${usage.name} usage`,
+    unit: "Instances",
+  };
+  throw limitExceeded({ ...text, limit, inUse, requested });
 }
 
 export interface ExceededLimit {

@@ -1,9 +1,10 @@
 /** The runtime API: InvokeEndpoint, as REST with its parameters in headers. */
 import type { Accounts } from "./accounts.js";
-import { keyOf } from "./arns.js";
+import { arnOf, keyOf } from "./arns.js";
 import type { CallCounts } from "./call-counts.js";
 import { AwsError } from "./errors.js";
 import type { FaultInjector } from "./faults.js";
+import { authorize } from "./iam.js";
 import type { Members } from "./json.js";
 import { shapeOf } from "./model.js";
 import type { ServiceModel } from "./model.js";
@@ -30,6 +31,7 @@ export const isInvocation = (path: string): boolean => path.startsWith("/endpoin
 export async function answerInvocation(runtime: Runtime, exchange: Exchange): Promise<void> {
   const { accounts, model, faults, counts, fleets } = runtime;
   const { request, response, body, requestId, path } = exchange;
+  const receivedAtMs = performance.now();
   const sender = await authenticate(accounts, request, body, "sagemaker");
   const name = invocationPath.exec(path)?.[1];
   if (name === undefined)
@@ -46,14 +48,21 @@ export async function answerInvocation(runtime: Runtime, exchange: Exchange): Pr
   };
   const scope = { account: sender.principal.account, region: sender.region };
   const endpoint = keyOf(scope, "endpoint", String(input["EndpointName"]));
+  const targetModel = optional("TargetModel");
+  authorize(sender.principal, {
+    ...{ action: `sagemaker:${operation}`, resource: arnOf(endpoint) },
+    ...{ region: sender.region, targetModel },
+  });
   const invocation = {
     body,
     requestId,
     contentType: optional("ContentType"),
     accept: optional("Accept"),
     customAttributes: optional("CustomAttributes"),
-    targetModel: optional("TargetModel"),
+    targetModel,
     targetVariant: optional("TargetVariant"),
+    targetContainerHostname: optional("TargetContainerHostname"),
+    receivedAtMs,
   };
   const answer = await fleets.invoke(endpoint, invocation).catch((error: unknown) => {
     throw toAwsError(error);

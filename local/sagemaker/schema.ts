@@ -39,6 +39,33 @@ const migrations = [
      count     bigint not null,
      primary key (operation, resource)
    );`,
+
+  `create index resources_with_warm_pool on sagemaker.resources (id)   -- read once, at a start
+     where kind = 'training-job'
+       and document->'WarmPoolStatus'->>'Status' in ('Available', 'InUse');`,
+  `create table sagemaker.metrics (            -- of endpoints, by the minute
+     account    text not null,
+     region     text not null,
+     namespace  text not null,
+     name       text not null,
+     dimensions text not null,                -- JSON, in the order of their names
+     minute     bigint not null,              -- epoch seconds
+     run        text not null,                -- the server process that counted
+     unit       text not null,
+     count      double precision not null,
+     sum        double precision not null,
+     minimum    double precision not null,
+     maximum    double precision not null,
+     histogram  jsonb not null,
+     primary key (account, region, namespace, name, dimensions, minute, run)
+   );
+   create index on sagemaker.metrics (minute);`,
+
+  `create table sagemaker.policies (           -- of users and roles, set at run time
+     arn      text primary key,
+     document jsonb not null
+   );
+   alter table sagemaker.sessions add column policy jsonb;  -- the session policy of AssumeRole`,
 ] as const;
 
 /** Any constant will do that no other program of this database takes a lock on. */

@@ -18,7 +18,14 @@ export interface RunningServer {
 }
 
 /** What training scripts and model servers import before they do anything else. */
-const preload = ["numpy", "pandas", "xgboost"];
+const preload = [
+  "numpy",
+  "pandas",
+  "xgboost",
+  "sklearn.compose",
+  "sklearn.linear_model",
+  "catboost",
+];
 
 /** Statements at a time; Postgres' default is 100 for all its clients. */
 const databaseConnections = 12;
@@ -42,7 +49,10 @@ export async function startServer(input: ServerConfigInput): Promise<RunningServ
     ...{ config, db, models, log, closing: closing.signal },
     python: () => host,
   });
+  await parts.pools.resume();
+  await parts.policies.load();
   await parts.runs.resume();
+  await parts.jobs.resume();
   await parts.tuningRuns.resume();
   await parts.life.resume();
   const http = createHttpServer(parts.protocols);
@@ -50,10 +60,12 @@ export async function startServer(input: ServerConfigInput): Promise<RunningServ
 
   const close = async (): Promise<void> => {
     closing.abort();
+    parts.pools.close();
     await stopListening(http);
     const runsEnded = Promise.all([
       parts.tuningRuns.close(),
       parts.runs.close(),
+      parts.jobs.close(),
       parts.search.close(),
     ]);
     await parts.fleets.close();
@@ -63,7 +75,7 @@ export async function startServer(input: ServerConfigInput): Promise<RunningServ
     );
     await runsEnded;
     parts.objects.close();
-    await parts.counts.settled();
+    await Promise.all([parts.counts.settled(), parts.metrics.settled()]);
     await db.end();
   };
   return { url, close };

@@ -11,6 +11,7 @@ import type { EndpointFleet, EndpointFleetOptions } from "./endpoint-fleet.js";
 import type { InvokeRequest, InvokeResponse } from "./endpoint-fleet.js";
 import { planVariants } from "./endpoint-plan.js";
 import type { FaultInjector } from "./faults.js";
+import type { MetricStore } from "./metric-store.js";
 import type { Objects } from "./objects.js";
 import type { PythonHost } from "./python-host.js";
 import { validationError } from "./runtime-error.js";
@@ -21,6 +22,7 @@ export interface FleetParts {
   readonly store: Store;
   readonly objects: Objects;
   readonly faults: FaultInjector;
+  readonly metrics: Pick<MetricStore, "meter">;
   readonly python: () => Promise<PythonHost>;
   readonly deploy: (options: EndpointFleetOptions) => EndpointFleet;
 }
@@ -78,7 +80,7 @@ async function bringUp(
   key: EndpointKey,
   deployment: Deployment,
 ): Promise<EndpointFleet> {
-  const { config, store, objects, faults, python, deploy } = parts;
+  const { config, store, objects, faults, metrics, python, deploy } = parts;
   const { account, region, name } = key;
   const variants = await planVariants(store, key, deployment);
   const log = openLog(endpointLogFile(config.stateDir, key), { append: true });
@@ -87,8 +89,10 @@ async function bringUp(
     readObject: (url) => objects.read(s3Location(url)),
     workDir: join(config.stateDir, "endpoints", account, region, name, randomUUID()),
     host: await python(),
-    memoryLimitMb: config.endpointMemoryMb,
+    memoryLimitMb: faults.current().endpointMemoryMb ?? config.endpointMemoryMb,
     onLine: log.write,
+    meter: (variantName) => metrics.meter(key, name, variantName),
+    limits: { serverlessIdleMs: config.serverlessIdleSeconds * 1000 },
   });
   try {
     await Promise.all([fleet.ready, pause((faults.current().endpointStartSeconds ?? 0) * 1000)]);

@@ -1,36 +1,53 @@
 /** A bounded number of things at a time; who waits is served in order. */
 
 export interface Slots {
-  /** Resolves to the function that gives the slot back; rejects when the signal aborts the wait. */
-  acquire(signal: AbortSignal): Promise<() => void>;
+  /**
+   * Takes so many slots together (default 1; more than there are: all of them). Resolves to the function
+   * that gives them back; rejects when the signal aborts the wait.
+   */
+  acquire(signal: AbortSignal, count?: number): Promise<() => void>;
 }
 
-export function createSlots(count: number): Slots {
-  let free = count;
-  const waiting = new Set<() => void>();
+interface Waiting {
+  readonly count: number;
+  readonly take: () => void;
+}
 
-  const release = (): void => {
-    const [next] = waiting;
-    if (next === undefined) free++;
-    else next();
+export function createSlots(total: number): Slots {
+  let free = total;
+  const waiting = new Set<Waiting>();
+
+  /** The first in line is served first, also when somebody behind it would need less: nobody starves. */
+  const serve = (): void => {
+    for (const next of waiting) {
+      if (next.count > free) return;
+      free -= next.count;
+      next.take();
+    }
+  };
+  const release = (count: number): void => {
+    free += count;
+    serve();
   };
 
-  const acquire = (signal: AbortSignal): Promise<() => void> =>
+  const acquire = (signal: AbortSignal, wanted = 1): Promise<() => void> =>
     new Promise((resolve, reject) => {
+      const count = Math.min(wanted, total);
       const giveUp = () => {
-        waiting.delete(take);
+        waiting.delete(place);
         reject(new Error("no longer wanted", { cause: signal.reason }));
+        serve(); // Those behind may need less than this one did.
       };
       const take = () => {
-        waiting.delete(take);
+        waiting.delete(place);
         signal.removeEventListener("abort", giveUp);
-        resolve(once(release));
+        resolve(once(() => release(count)));
       };
+      const place: Waiting = { count, take };
       if (signal.aborted) return giveUp();
       signal.addEventListener("abort", giveUp, { once: true });
-      if (free === 0) return void waiting.add(take);
-      free--;
-      take();
+      waiting.add(place);
+      serve();
     });
   return { acquire };
 }

@@ -121,6 +121,14 @@ function createReads(db: Pool | PoolClient) {
       return rowsOf(db, kind, sql, [kind, statuses]);
     },
 
+    /** Training jobs that say they have or use a warm pool, in any account. */
+    async withWarmPool(): Promise<Row<"training-job">[]> {
+      const sql = `select ${columns} from sagemaker.resources
+                   where kind = 'training-job'
+                     and document->'WarmPoolStatus'->>'Status' in ('Available', 'InUse')`;
+      return rowsOf(db, "training-job", sql, []);
+    },
+
     /** Instances of one type that resources of these kinds in these statuses hold. */
     async instancesInUse(
       { account, region }: Scope,

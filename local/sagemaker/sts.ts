@@ -3,6 +3,9 @@ import type { Accounts, Principal } from "./accounts.js";
 import { parseRole, rolePrincipal } from "./accounts.js";
 import type { CallCounts } from "./call-counts.js";
 import { AwsError } from "./errors.js";
+import { isAuthorized } from "./iam.js";
+import { parsePolicy } from "./iam-policy.js";
+import type { Policies } from "./policies.js";
 import type { ServiceModel } from "./model.js";
 import { decodeForm, toXml } from "./query-protocol.js";
 import type { Xml } from "./query-protocol.js";
@@ -18,6 +21,7 @@ export interface Sts {
   readonly accounts: Accounts;
   readonly model: ServiceModel;
   readonly counts: CallCounts;
+  readonly policies: Pick<Policies, "of">;
 }
 
 /** Throws AwsError, which `answerStsError` lays out. */
@@ -34,7 +38,7 @@ export async function answerSts(sts: Sts, exchange: Exchange): Promise<void> {
     }
     case "AssumeRole": {
       const request = checkRequest(model, form);
-      const assumed = await assumeRole(accounts, principal, request);
+      const assumed = await assumeRole(sts, principal, request);
       await counts.record(operation, request.roleArn);
       return answer(exchange, operation, assumed);
     }
@@ -68,36 +72,55 @@ interface AssumeRoleRequest {
   readonly roleArn: string;
   readonly sessionName: string;
   readonly durationSeconds: number;
+  readonly policy: unknown;
 }
 
 /** STS has a code of its own for what the control plane calls ValidationException. */
 function checkRequest(model: ServiceModel, form: URLSearchParams): AssumeRoleRequest {
   try {
     const request = decodeForm(model, "AssumeRoleRequest", form);
-    const { RoleArn, RoleSessionName, DurationSeconds } = validate(
-      model,
-      "AssumeRoleRequest",
-      request,
-    );
+    const checked = validate(model, "AssumeRoleRequest", request);
+    const { RoleArn, RoleSessionName, DurationSeconds, Policy, PolicyArns } = checked;
+    if (PolicyArns !== undefined)
+      throw new AwsError(
+        "ValidationError",
+        "The local STS has no managed policies: give the session's policy itself in Policy.",
+      );
     return {
       roleArn: String(RoleArn),
       sessionName: String(RoleSessionName),
       durationSeconds: Number(DurationSeconds ?? defaultDurationSeconds),
+      policy: readPolicy(Policy),
     };
   } catch (error) {
-    if (error instanceof AwsError) throw new AwsError("ValidationError", error.message);
+    const codes = ["ValidationException", "SerializationException"];
+    if (error instanceof AwsError && codes.includes(error.code))
+      throw new AwsError("ValidationError", error.message);
     throw error;
   }
 }
 
+function readPolicy(text: unknown): unknown {
+  if (typeof text !== "string") return undefined;
+  try {
+    const policy: unknown = JSON.parse(text);
+    parsePolicy(policy);
+    return policy;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new AwsError("MalformedPolicyDocument", `The session policy is refused: ${reason}.`);
+  }
+}
+
 async function assumeRole(
-  accounts: Accounts,
+  { accounts, policies }: Sts,
   principal: Principal,
-  { roleArn, sessionName, durationSeconds }: AssumeRoleRequest,
+  { roleArn, sessionName, durationSeconds, policy }: AssumeRoleRequest,
 ): Promise<Xml> {
   const role = parseRole(roleArn);
   if (role === undefined) throw new AwsError("ValidationError", `${roleArn} is invalid`);
-  if (!accounts.isKnownRole(roleArn))
+  const wanted = { action: "sts:AssumeRole", resource: roleArn };
+  if (!accounts.isKnownRole(roleArn) || !isAuthorized(principal, wanted))
     throw new AwsError(
       "AccessDenied",
       `User: ${principal.arn} is not authorized to perform: sts:AssumeRole on resource: ${roleArn}`,
@@ -109,9 +132,9 @@ async function assumeRole(
       "ValidationError",
       "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining",
     );
-  const session = { ...role, sessionName };
+  const session = { ...role, sessionName, policy };
   const minted = await accounts.mint(session, durationSeconds);
-  const assumed = rolePrincipal(session);
+  const assumed = rolePrincipal(policies, session);
   return {
     Credentials: {
       AccessKeyId: minted.accessKeyId,

@@ -17,7 +17,8 @@ function problemOf(targetModel: string): string | null {
   if (targetModel === "") return "is empty";
   if (targetModel.length > LONGEST) return `has more than ${LONGEST} characters`;
   if (targetModel !== targetModel.trim()) return "begins or ends with a blank";
-  if (/[\u0000-\u001f\u007f\\]/.test(targetModel)) return "holds a control character or backslash";
+  // AWS API model, TargetModelHeader: printable ASCII. So nothing looks like a dot or slash that is none.
+  if (/[^ -~]|\\/.test(targetModel)) return "holds a backslash or what is not printable ASCII";
   // S3 takes keys literally, so an encoded dot or slash is never a key: it is somebody trying doors.
   if (/%(2e|2f|5c|00)/i.test(targetModel)) return "holds an encoded dot or slash";
   if (targetModel.startsWith("/")) return "begins with a slash";

@@ -2,6 +2,7 @@
 import type * as sagemaker from "@aws-sdk/client-sagemaker";
 import type { Accounts } from "./accounts.js";
 import { s3Location } from "./arns.js";
+import { checkpointPlace } from "./checkpoint-place.js";
 import { validationError } from "./errors.js";
 import { checkPassRole } from "./iam.js";
 import { readMetricDefinitions } from "./metrics.js";
@@ -14,7 +15,7 @@ type Channel = NonNullable<CreateTrainingJob["InputDataConfig"]>[number];
 /** A request in which everything is there that an ordinary (not serverless) job needs. */
 export type TrainingRequest = CreateTrainingJob & {
   AlgorithmSpecification: { TrainingImage: string };
-  ResourceConfig: { InstanceCount: number };
+  ResourceConfig: { InstanceCount: number; KeepAlivePeriodInSeconds?: number };
   StoppingCondition: object;
 };
 
@@ -33,6 +34,7 @@ export function createTrainingChecks(accounts: Accounts, objects: Objects): Trai
       checkAlgorithm(complete);
       checkResources(complete);
       checkStoppingCondition(complete);
+      checkpointPlace(complete);
       const channels = complete.InputDataConfig ?? [];
       checkChannels(channels);
       s3Location(complete.OutputDataConfig.S3OutputPath);
@@ -99,6 +101,10 @@ function checkStoppingCondition(request: TrainingRequest): void {
       `MaxRuntimeInSeconds ${MaxRuntimeInSeconds} is over the maximum of ${maxRuntimeLimitSeconds} (28 days).`,
     );
   if (request.EnableManagedSpotTraining === true) {
+    if ((request.ResourceConfig.KeepAlivePeriodInSeconds ?? 0) > 0)
+      throw validationError(
+        "KeepAlivePeriodInSeconds is not supported when EnableManagedSpotTraining is set.",
+      );
     if (MaxWaitTimeInSeconds === undefined)
       throw validationError(
         "MaxWaitTimeInSeconds is required when EnableManagedSpotTraining is set.",

@@ -1,5 +1,5 @@
 /** The folders and files under /opt/ml that a training container finds, one set per host. */
-import { mkdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { s3Location } from "./arns.js";
 import type { ResourceKey } from "./arns.js";
@@ -8,6 +8,7 @@ import type { ServerConfig } from "./config.schema.js";
 import { JobFailure } from "./job-failure.js";
 import { ArchiveError, unpackArchive } from "./model-archive.js";
 import type { Objects } from "./objects.js";
+import { removeFolder } from "./remove-folder.js";
 import type { TrainingJob } from "./training-status.js";
 
 /** The two hyperparameters of script mode; the SageMaker SDKs JSON-encode what they send. */
@@ -31,7 +32,7 @@ export const logFile = (stateDir: string, { account, region, name }: ResourceKey
 
 /** Makes the folders of every host, as empty as a new container's, with the three settings files. */
 export async function layOutHosts(folder: string, job: TrainingJob): Promise<Host[]> {
-  await rm(folder, { recursive: true, force: true });
+  await removeFolder(folder);
   const count = job.ResourceConfig?.InstanceCount ?? 1;
   const hosts = Array.from({ length: count }, (_, index) => {
     const name = `algo-${index + 1}`;

@@ -12,6 +12,7 @@ import type { TrainingRequestChecks } from "./training-checks.js";
 import { instancesOf, newTrainingJob } from "./training-document.js";
 import type { TrainingRuns } from "./training-runs.js";
 import type { TrainingJob } from "./training-status.js";
+import type { WarmPools } from "./warm-pools.js";
 
 export interface TrainingJobParts {
   readonly store: Store;
@@ -19,12 +20,13 @@ export interface TrainingJobParts {
   readonly quotas: Quotas;
   readonly checks: TrainingRequestChecks;
   readonly runs: TrainingRuns;
+  readonly pools: WarmPools;
 }
 
 const finished = ["Completed", "Failed", "Stopped"];
 
 export function createTrainingJobOperations(parts: TrainingJobParts): TrainingJobOperations {
-  const { store, lists, quotas, checks, runs } = parts;
+  const { store, lists, runs, pools } = parts;
   const find = async (call: Call, name: string) => {
     const row = await store.find(keyOf(call, "training-job", name));
     if (row === undefined) throw validationError("Requested resource not found.");
@@ -32,24 +34,7 @@ export function createTrainingJobOperations(parts: TrainingJobParts): TrainingJo
   };
 
   return {
-    async CreateTrainingJob(call, input) {
-      const request = await checks.check(call, input);
-      const key = keyOf(call, "training-job", request.TrainingJobName);
-      const createdAt = Date.now() / 1000;
-      const document = newTrainingJob(key, request, createdAt);
-      const instances = instancesOf(document);
-      const tags = checkTags(request.Tags);
-      const resource = { document, hidden: { instances }, tags, status: "InProgress", createdAt };
-      const wasFree = await quotas
-        .within(key, instances, (within) => within.insert(key, resource))
-        .catch((error: unknown) => {
-          runs.recover(key);
-          throw error;
-        });
-      if (!wasFree) throw nameTaken(key);
-      runs.start(key, document);
-      return { TrainingJobArn: document.TrainingJobArn };
-    },
+    CreateTrainingJob: (call, input) => createTrainingJob(parts, call, input),
 
     async DescribeTrainingJob(call, { TrainingJobName }) {
       return (await find(call, TrainingJobName)).document;
@@ -59,12 +44,27 @@ export function createTrainingJobOperations(parts: TrainingJobParts): TrainingJo
       const page = await lists.page("training-job", call, request, oldestFirst);
       // AWS takes the page first and filters by status then: a page may be short, or empty.
       const { StatusEquals, WarmPoolStatusEquals, TrainingPlanArnEquals } = request;
-      const isWanted = ({ status }: Row<"training-job">) =>
-        StatusEquals === undefined || status === StatusEquals;
-      // No job here has a warm pool, or a training plan.
-      const none = WarmPoolStatusEquals !== undefined || TrainingPlanArnEquals !== undefined;
-      const wanted = none ? [] : page.rows.filter(isWanted);
+      const isWanted = ({ status, document }: Row<"training-job">) =>
+        (StatusEquals === undefined || status === StatusEquals) &&
+        (WarmPoolStatusEquals === undefined ||
+          document.WarmPoolStatus?.Status === WarmPoolStatusEquals) &&
+        TrainingPlanArnEquals === undefined; // No job here has a training plan.
+      const wanted = page.rows.filter(isWanted);
       return { TrainingJobSummaries: wanted.map(summaryOf), ...page.token };
+    },
+
+    async UpdateTrainingJob(call, { TrainingJobName, ResourceConfig, ...others }) {
+      const { key, arn } = await find(call, TrainingJobName);
+      const period = ResourceConfig?.KeepAlivePeriodInSeconds;
+      if (period === undefined || Object.keys(others).length > 0)
+        throw validationError(
+          "The local SageMaker server updates a warm pool only: ResourceConfig.KeepAlivePeriodInSeconds.",
+        );
+      if (!(await pools.keepFor(key, period)))
+        throw validationError(
+          `Training job ${TrainingJobName} has no warm pool in status Available.`,
+        );
+      return { TrainingJobArn: arn };
     },
 
     async StopTrainingJob(call, { TrainingJobName }) {
@@ -83,11 +83,52 @@ export function createTrainingJobOperations(parts: TrainingJobParts): TrainingJo
           "ResourceInUse",
           `Training job ${arn} cannot be deleted in status ${document.TrainingJobStatus}.`,
         );
+      if (document.WarmPoolStatus?.Status === "Available")
+        throw new AwsError(
+          "ResourceInUse",
+          `Training job ${arn} cannot be deleted while it retains an available warm pool.`,
+        );
       await checkSearchIsOver(store, document);
       await store.remove(key);
     },
   };
 }
+
+async function createTrainingJob(
+  { quotas, checks, runs, pools }: TrainingJobParts,
+  call: Call,
+  input: Parameters<TrainingJobOperations["CreateTrainingJob"]>[1],
+) {
+  const request = await checks.check(call, input);
+  const key = keyOf(call, "training-job", request.TrainingJobName);
+  const createdAt = Date.now() / 1000;
+  const created = newTrainingJob(key, request, createdAt);
+  const tags = checkTags(request.Tags);
+  const pool = pools.take(key, created);
+  const document = pool === undefined ? created : inWarmPool(created);
+  const instances = instancesOf(document);
+  const resource = { document, hidden: { instances }, tags, status: "InProgress", createdAt };
+  const wasFree = await quotas
+    .within(key, instances, (within) => within.insert(key, resource))
+    .catch((error: unknown) => {
+      pool?.giveBack();
+      runs.recover(key);
+      throw error;
+    });
+  if (!wasFree) {
+    pool?.giveBack();
+    throw nameTaken(key);
+  }
+  runs.start(key, document);
+  await pool?.handOver();
+  return { TrainingJobArn: document.TrainingJobArn };
+}
+
+/** It begins on the instances that an earlier job kept. */
+const inWarmPool = (job: TrainingJob): TrainingJob => ({
+  ...job,
+  WarmPoolStatus: { Status: "InUse" },
+});
 
 /** A tuning job chooses its next training jobs by those that it has had. */
 async function checkSearchIsOver(store: Store, { TuningJobArn }: TrainingJob): Promise<void> {

@@ -2,15 +2,16 @@
 import type { ResourceKey } from "./arns.js";
 import { persistently } from "./persistently.js";
 import type { Store } from "./store.js";
-import { enter, failureReason, wholeSeconds } from "./training-status.js";
+import { enter, failureReason, secondsIn, wholeSeconds } from "./training-status.js";
 import type { SecondaryStatus, TrainingJob } from "./training-status.js";
+import type { WarmPools } from "./warm-pools.js";
 
 /** How a job ended, with what there is to say about it. */
 export type Ending =
   | { readonly status: "Completed"; readonly metrics: TrainingJob["FinalMetricDataList"] }
   | {
       readonly status: "Stopped";
-      readonly because: "Stopped" | "MaxRuntimeExceeded";
+      readonly because: "Stopped" | "MaxRuntimeExceeded" | "MaxWaitTimeExceeded";
       readonly metrics: TrainingJob["FinalMetricDataList"];
     }
   | { readonly status: "Failed"; readonly reason: string };
@@ -18,7 +19,7 @@ export type Ending =
 export type TrainingProgress = ReturnType<typeof createTrainingProgress>;
 
 export function createTrainingProgress(
-  store: Store,
+  { store, pools }: { store: Store; pools: Pick<WarmPools, "after"> },
   key: ResourceKey<"training-job">,
   initial: TrainingJob,
 ) {
@@ -51,18 +52,22 @@ export function createTrainingProgress(
       return write({ ...enter(job, "Stopping", now()), TrainingJobStatus: "Stopping" });
     },
 
-    end(ending: Ending): Promise<void> {
+    async end(ending: Ending): Promise<void> {
+      if (abandoned) return;
       const at = now();
       const step = ending.status === "Stopped" ? ending.because : ending.status;
-      return write({
+      const change: Partial<TrainingJob> = {
         ...enter(job, step, at),
         TrainingJobStatus: ending.status,
         TrainingEndTime: at,
-        ...timesUntil(at, job.TrainingStartTime),
+        ...timesUntil(at, job),
         ...(ending.status === "Failed"
           ? { FailureReason: failureReason(ending.reason) }
           : { FinalMetricDataList: ending.metrics ?? [] }),
-      });
+      };
+      const pool = pools.after(key, { ...job, ...change });
+      await write({ ...change, ...(pool && { WarmPoolStatus: pool.status }) });
+      pool?.open();
     },
 
     /** Nothing more is written: the server ends, and its successor will tell the job's fate. */
@@ -72,11 +77,17 @@ export function createTrainingProgress(
   };
 }
 
-/** Both count from the moment the instances run; without a warm pool or spot they are the same. */
-function timesUntil(at: number, from: number | undefined): Partial<TrainingJob> {
-  if (from === undefined) return {};
-  const seconds = wholeSeconds(from, at);
-  return { TrainingTimeInSeconds: seconds, BillableTimeInSeconds: seconds };
+/** What spot capacity costs of an ordinary instance: AWS promises discounts of up to 90 %, 70 % are common. */
+const spotPriceShare = 0.3;
+
+/** Both count from the moment the instances run; spot capacity is billed by what it costs, and not while it is away. */
+function timesUntil(at: number, job: TrainingJob): Partial<TrainingJob> {
+  if (job.TrainingStartTime === undefined) return {};
+  const seconds = wholeSeconds(job.TrainingStartTime, at);
+  const running = secondsIn(job, ["Downloading", "Training", "Uploading", "Stopping"], at);
+  const billable =
+    job.EnableManagedSpotTraining === true ? wholeSeconds(0, running * spotPriceShare) : seconds;
+  return { TrainingTimeInSeconds: seconds, BillableTimeInSeconds: billable };
 }
 
 const now = () => Date.now() / 1000;

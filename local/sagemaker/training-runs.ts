@@ -7,10 +7,11 @@ import { runNoopJob } from "./noop-training.js";
 import { persistently } from "./persistently.js";
 import type { Store } from "./store.js";
 import { liveTrainingJob } from "./training-life.js";
-import type { EndRequest, TrainingLifeParts } from "./training-life.js";
+import type { EndRequest, TrainingLifeParts } from "./training-life-parts.js";
 import { createTrainingProgress } from "./training-progress.js";
 import type { TrainingProgress } from "./training-progress.js";
 import type { TrainingJob } from "./training-status.js";
+import type { WarmPools } from "./warm-pools.js";
 
 export interface TrainingRuns {
   start(key: ResourceKey<"training-job">, job: TrainingJob): void;
@@ -36,14 +37,20 @@ interface Run {
   readonly listeners: Set<(metric: Metric) => void>;
 }
 
-export function createTrainingRuns(store: Store, parts: TrainingLifeParts): TrainingRuns {
+export interface TrainingRunParts extends TrainingLifeParts {
+  readonly store: Store;
+  readonly pools: Pick<WarmPools, "after">;
+}
+
+export function createTrainingRuns(parts: TrainingRunParts): TrainingRuns {
+  const { store } = parts;
   /** Only jobs that have not ended: the past is in the store. */
   const runs = new Map<string, Run>();
 
   const start: TrainingRuns["start"] = (key, job) => {
     const id = idOf(key);
     if (runs.has(id)) return;
-    const progress = createTrainingProgress(store, key, job);
+    const progress = createTrainingProgress(parts, key, job);
     const ending = new AbortController();
     const listeners: Run["listeners"] = new Set();
     const onMetric = (metric: Metric) => {
@@ -90,7 +97,7 @@ export function createTrainingRuns(store: Store, parts: TrainingLifeParts): Trai
 
     async resume() {
       for (const { key, document } of await store.inStatus("training-job", ["Stopping"]))
-        await createTrainingProgress(store, key, document).end({
+        await createTrainingProgress(parts, key, document).end({
           status: "Stopped",
           because: "Stopped",
           metrics: [],
@@ -98,7 +105,7 @@ export function createTrainingRuns(store: Store, parts: TrainingLifeParts): Trai
       for (const { key, document } of await store.inStatus("training-job", ["InProgress"]))
         if (document.SecondaryStatus === "Pending") start(key, document);
         else
-          await createTrainingProgress(store, key, document).end({
+          await createTrainingProgress(parts, key, document).end({
             status: "Failed",
             reason: instanceLost,
           });

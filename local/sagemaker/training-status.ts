@@ -13,9 +13,11 @@ const messages: Partial<Record<SecondaryStatus, string>> = {
   Downloading: "Downloading input data",
   Training: "Training image download completed. Training in progress.",
   Uploading: "Uploading generated training model",
+  Interrupted: "Training job interrupted: spot capacity was taken back",
   Stopping: "Stopping the training job",
   Stopped: "Training job stopped",
   MaxRuntimeExceeded: "Training job runtime exceeded MaxRuntimeInSeconds provided",
+  MaxWaitTimeExceeded: "Training job exceeded MaxWaitTimeInSeconds provided",
   Completed: "Training job completed",
   Failed: "Training job failed",
 };
@@ -48,6 +50,23 @@ export function enter(
 /** The API counts whole seconds, and none of its counts is 0. */
 export function wholeSeconds(from: number, to: number): number {
   return Math.max(1, Math.ceil(to - from));
+}
+
+/** Seconds that the job has spent in these steps, of all its attempts together, up to now. */
+export function secondsIn(
+  { SecondaryStatusTransitions = [] }: Pick<TrainingJob, "SecondaryStatusTransitions">,
+  steps: readonly SecondaryStatus[],
+  now: number,
+): number {
+  return SecondaryStatusTransitions.filter(({ Status }) => steps.includes(Status))
+    .map(({ StartTime, EndTime = now }) => EndTime - StartTime)
+    .reduce((sum, seconds) => sum + seconds, 0);
+}
+
+/** A timer for as long as a job may take: Node's own end a little under 25 days. */
+export function longTimer(seconds: number, action: () => void): NodeJS.Timeout {
+  const longestMs = 2 ** 31 - 1;
+  return setTimeout(action, Math.min(seconds * 1000, longestMs));
 }
 
 /** AWS, DescribeTrainingJob: FailureReason has at most 1024 characters. */

@@ -1,5 +1,5 @@
 /** What AWS checks of a tuning job when it is created, beyond the shape of the request. */
-import type { TuningQuotas } from "./config.schema.js";
+import type { AccountQuotas } from "./config.schema.js";
 import { validationError } from "./errors.js";
 import type { Call } from "./operations.js";
 import { limitExceeded } from "./quotas.js";
@@ -22,7 +22,7 @@ export interface CheckedTuningJob {
 export async function checkTuningJob(
   call: Call,
   request: CreateTuningJob,
-  parts: { readonly training: TrainingRequestChecks; readonly quotas: TuningQuotas },
+  parts: { readonly training: TrainingRequestChecks; readonly quotas: AccountQuotas },
 ): Promise<CheckedTuningJob> {
   const definition = soleDefinition(request);
   const plan = readPlan({ ...request, TrainingJobDefinition: definition });
@@ -78,7 +78,7 @@ function checkMetric({ AlgorithmSpecification }: Definition, { objective }: Tuni
   );
 }
 
-function checkQuotas(plan: TuningPlan, quotas: TuningQuotas): void {
+function checkQuotas(plan: TuningPlan, quotas: AccountQuotas): void {
   const check = (name: string, unit: string, limit: number, requested: number): void => {
     if (requested > limit) throw limitExceeded({ name, unit, limit, inUse: 0, requested });
   };
@@ -106,6 +106,6 @@ function checkQuotas(plan: TuningPlan, quotas: TuningQuotas): void {
 }
 
 /** The training jobs that a tuning job and its parents may have together. */
-export function maxTrainingJobs({ strategy }: TuningPlan, quotas: TuningQuotas): number {
+export function maxTrainingJobs({ strategy }: TuningPlan, quotas: AccountQuotas): number {
   return strategy === "Random" ? quotas.randomTrainingJobs : quotas.trainingJobs;
 }

@@ -2,7 +2,7 @@
 import { randomInt } from "node:crypto";
 import type * as sagemaker from "@aws-sdk/client-sagemaker";
 import { arnOf, keyOf } from "./arns.js";
-import type { TuningQuotas } from "./config.schema.js";
+import type { AccountQuotas } from "./config.schema.js";
 import { AwsError, validationError } from "./errors.js";
 import type { Call, TuningJobOperations, Wire } from "./operations.js";
 import { byName } from "./paging.js";
@@ -25,7 +25,7 @@ export interface TuningJobParts {
   readonly store: Store;
   readonly lists: Lists;
   readonly quotas: Quotas;
-  readonly limits: TuningQuotas;
+  readonly limits: AccountQuotas;
   readonly checks: TrainingRequestChecks;
   readonly runs: TuningRuns;
 }
@@ -127,7 +127,7 @@ async function checkParents(
   store: Store,
   call: Call,
   { WarmStartConfig }: CreateTuningJob,
-  { checked, limits }: { checked: CheckedTuningJob; limits: TuningQuotas },
+  { checked, limits }: { checked: CheckedTuningJob; limits: AccountQuotas },
 ): Promise<void> {
   if (WarmStartConfig === undefined) return;
   const parents: TuningJob[] = [];

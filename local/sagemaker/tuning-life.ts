@@ -1,6 +1,6 @@
 /** The life of one tuning job: it launches training jobs, learns from each that ends, and ends itself. */
 import type { ResourceKey } from "./arns.js";
-import type { TuningQuotas } from "./config.schema.js";
+import type { AccountQuotas } from "./config.schema.js";
 import { internalServerError } from "./job-failure.js";
 import { persistently } from "./persistently.js";
 import { nextStep } from "./tuning-completion.js";
@@ -14,7 +14,7 @@ import { isFinished } from "./tuning-trials.js";
 import type { TrialRecord } from "./tuning-trials.js";
 
 export interface TuningLifeParts extends TrialRunParts {
-  readonly quotas: TuningQuotas;
+  readonly quotas: AccountQuotas;
 }
 
 /** Why a search has to end before it is done. */

@@ -4,7 +4,7 @@ import type { ResourceKey } from "./arns.js";
 import { persistently } from "./persistently.js";
 import type { Row, Store } from "./store.js";
 import { maxTrainingJobs } from "./tuning-checks.js";
-import type { TuningQuotas } from "./config.schema.js";
+import type { AccountQuotas } from "./config.schema.js";
 import { objectiveParameter } from "./tuning-definition.js";
 import { completionDetails } from "./tuning-completion.js";
 import type { ParentTrial, Search, WarmStart } from "./tuning-history.js";
@@ -43,7 +43,7 @@ const allJobs = 20_000;
 export async function loadTuningState(
   store: Store,
   row: TuningRow,
-  quotas: TuningQuotas,
+  quotas: AccountQuotas,
 ): Promise<TuningState> {
   const { key, document, hidden } = row;
   const { TrainingJobDefinition: definition } = document;

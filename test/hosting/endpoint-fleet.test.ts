@@ -302,15 +302,6 @@ describe("what is put behind an endpoint", () => {
     await expect(fleet.ready).rejects.toThrow(reason);
   });
 
-  test("a pipeline of containers is refused", async () => {
-    const { fleet } = await deployTestEndpoint({
-      host: host(),
-      folder,
-      variants: (container) => [{ name: "v", weight: 1, containers: [container, container] }],
-    });
-    await expect(fleet.ready).rejects.toThrow("Inference pipelines");
-  });
-
   test("a request goes to the variant it names, or by weight", async () => {
     const { fleet } = await deploy({
       models: { "a.tar.gz": "A" },

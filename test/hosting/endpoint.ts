@@ -10,6 +10,7 @@ import type {
   InvokeRequest,
   VariantPlan,
 } from "../../local/sagemaker/serving-plan.js";
+import type { VariantMetric } from "../../local/sagemaker/variant-metrics.js";
 import type { PythonHost } from "../../local/sagemaker/python-host.js";
 import { fakeS3, tarGz } from "./artifacts.js";
 import type { FakeS3 } from "./artifacts.js";
@@ -51,6 +52,8 @@ export interface TestEndpoint {
   readonly s3: FakeS3;
   readonly workDir: string;
   readonly log: string[];
+  /** What the variants have told their meters, in order. */
+  readonly told: (readonly [VariantMetric, number])[];
   /** Invokes with a text body and returns the answer's text. */
   readonly ask: (body: string, more?: Partial<InvokeRequest>) => Promise<string>;
 }
@@ -87,6 +90,8 @@ export async function deployTestEndpoint(options: TestEndpointOptions): Promise<
   };
   const workDir = mkdtempSync(join(options.folder, "endpoint-"));
   const log: string[] = [];
+  const told: (readonly [VariantMetric, number])[] = [];
+  const tell = (metric: VariantMetric, value: number) => void told.push([metric, value]);
   const fleet = deployEndpointFleet({
     endpointName: "flights",
     account: "111111111111",
@@ -99,6 +104,7 @@ export async function deployTestEndpoint(options: TestEndpointOptions): Promise<
     host: options.host,
     memoryLimitMb: options.memoryLimitMb ?? 512,
     onLine: (line) => log.push(line),
+    meter: () => ({ sample: tell, gauge: tell }),
     ...(options.limits && { limits: options.limits }),
   });
   onTestFinished(() => fleet.close());
@@ -111,5 +117,5 @@ export async function deployTestEndpoint(options: TestEndpointOptions): Promise<
     });
     return response.body.toString("utf8");
   };
-  return { fleet, s3, workDir, log, ask };
+  return { fleet, s3, workDir, log, told, ask };
 }

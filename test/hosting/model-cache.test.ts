@@ -1,16 +1,19 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import type {
   ContainerRequest,
   ContainerResponse,
 } from "../../local/sagemaker/container-client.js";
 import { ModelCache } from "../../local/sagemaker/model-cache.js";
 import { modelError } from "../../local/sagemaker/runtime-error.js";
+import { noMeter } from "../../local/sagemaker/variant-metrics.js";
 import { deferred } from "./python.js";
 
 const place = { account: "1", region: "r", endpointName: "e", containerName: "model" };
 
 /** A cache whose models weigh 10 bytes each, in front of a container that does as it is told. */
-function aCache(options: { memory?: number; disk?: number; room?: number } = {}) {
+function aCache(
+  options: { memory?: number; disk?: number; room?: number; keepsModels?: boolean } = {},
+) {
   const loaded = new Set<string>();
   const calls: string[] = [];
   const deleted: string[] = [];
@@ -46,6 +49,8 @@ function aCache(options: { memory?: number; disk?: number; room?: number } = {})
     diskLimitBytes: options.disk ?? 1_000,
     loadWaitMs: 60_000,
     loadTimeoutMs: 60_000,
+    keepsModels: options.keepsModels ?? true,
+    meter: noMeter,
   });
   const touch = (...models: string[]): Promise<void> =>
     models.reduce(
@@ -117,5 +122,38 @@ describe("the models of a multi-model container", () => {
     await touch("a");
     expect(inMemory()).toEqual(["a"]);
     expect(calls).toEqual(["fetch a", "load a", "fetch b", "load b", "load a"]);
+  });
+
+  test("a load without room waits for a model that is in use, and not for ever", async () => {
+    const { cache, touch, inMemory } = aCache({ room: 1 });
+    const { promise: finished, resolve: finish } = deferred<void>();
+    const request = cache.withModel("a", () => finished);
+    await vi.waitFor(() => expect(inMemory()).toEqual(["a"]));
+    const waiting = touch("b");
+    finish();
+    await Promise.all([request, waiting]);
+    expect(inMemory()).toEqual(["b"]);
+  });
+
+  test("one that is fetched while it leaves the disk is fetched when it has left", async () => {
+    const { calls, deleted, touch } = aCache({ memory: 10, disk: 10 });
+    await touch("a", "b");
+    await Promise.all([touch("c"), touch("a"), touch("b"), touch("c")]);
+    await touch("a", "b", "c");
+    for (const name of ["a", "b", "c"]) {
+      const count = (list: readonly string[], entry: string) =>
+        list.filter((each) => each === entry).length;
+      const left = count(deleted, name);
+      expect(count(calls, `fetch ${name}`)).toBeGreaterThanOrEqual(left);
+      expect(count(calls, `fetch ${name}`)).toBeLessThanOrEqual(left + 1);
+    }
+  });
+
+  test("without a cache each is unloaded and deleted when its last request is done", async () => {
+    const { cache, calls, deleted, touch } = aCache({ keepsModels: false });
+    await touch("a", "a");
+    await vi.waitFor(() => expect(cache.metrics()).toEqual([]));
+    expect(calls).toEqual(["fetch a", "load a", "unload a", "fetch a", "load a", "unload a"]);
+    expect(deleted).toEqual(["a", "a"]);
   });
 });

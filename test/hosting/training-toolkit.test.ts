@@ -190,6 +190,19 @@ describe("code that brings something along", () => {
     expect(second.failure).toContain("ModuleNotFoundError: No module named 'tinydep'");
   });
 
+  test("requirements that the interpreter has are not installed again", async () => {
+    const { code, lines } = await run({
+      code: {
+        "train.py":
+          "import sys, numpy\nprint(any('site-packages' in p and 'job-' in p for p in sys.path))",
+        "requirements.txt": "numpy>=1\n",
+      },
+    });
+    expect(code).toBe(0);
+    expect(lines[0]).toBe("every requirement is satisfied already");
+    expect(lines.at(-1)).toBe("False");
+  });
+
   test("requirements that cannot be installed fail the job with pip's reason", async () => {
     const { code, failure } = await run({
       code: { "train.py": "", "requirements.txt": "./missing-1.0-py3-none-any.whl\n" },

@@ -61,6 +61,58 @@ def main() -> None:
     )
     job = sagemaker.describe_training_job(TrainingJobName=names[0])
 
+    prepared = prefix + "-prepare"
+    sagemaker.create_processing_job(
+        ProcessingJobName=prepared,
+        RoleArn=role,
+        AppSpecification={
+            "ImageUri": "registry/sagemaker-scikit-learn:1",
+            "ContainerEntrypoint": ["python3", "-c", "import sys; print('had', sys.argv[1:])"],
+            "ContainerArguments": ["--rows", "7"],
+        },
+        ProcessingResources={
+            "ClusterConfig": {
+                "InstanceCount": 1,
+                "InstanceType": "ml.m5.large",
+                "VolumeSizeInGB": 5,
+            }
+        },
+    )
+    sagemaker.get_waiter("processing_job_completed_or_stopped").wait(
+        ProcessingJobName=prepared, WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+    )
+    transformed = prefix + "-transform"
+    sagemaker.create_transform_job(
+        TransformJobName=transformed,
+        ModelName=settings["model"],
+        TransformInput={
+            "DataSource": {"S3DataSource": {"S3DataType": "S3Prefix", "S3Uri": settings["input"]}},
+            "ContentType": "text/csv",
+            "SplitType": "Line",
+        },
+        TransformOutput={"S3OutputPath": settings["output"], "AssembleWith": "Line"},
+        TransformResources={"InstanceType": "ml.m5.large", "InstanceCount": 1},
+    )
+    sagemaker.get_waiter("transform_job_completed_or_stopped").wait(
+        TransformJobName=transformed, WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+    )
+    jobs = {
+        "processing": [
+            summary["ProcessingJobStatus"]
+            for page in sagemaker.get_paginator("list_processing_jobs").paginate(NameContains=prefix)
+            for summary in page["ProcessingJobSummaries"]
+        ],
+        "transform": [
+            summary["TransformJobStatus"]
+            for page in sagemaker.get_paginator("list_transform_jobs").paginate(NameContains=prefix)
+            for summary in page["TransformJobSummaries"]
+        ],
+        "unknown": refusal(lambda: sagemaker.describe_transform_job(TransformJobName="nobody")),
+        "not_stopped": refusal(
+            lambda: sagemaker.stop_processing_job(ProcessingJobName=prepared)
+        ),
+    }
+
     group = f"{prefix}-group"
     sagemaker.create_model_package_group(ModelPackageGroupName=group)
     container = {"Image": "registry/sagemaker-xgboost:1", "ModelDataUrl": f"s3://{bucket}/m.tar.gz"}
@@ -93,6 +145,7 @@ def main() -> None:
                     for page in pages
                     for summary in page["TrainingJobSummaries"]
                 ],
+                "jobs": jobs,
                 "metric": job["FinalMetricDataList"][0]["Value"],
                 "year": job["CreationTime"].year,
                 "package": package,

@@ -338,7 +338,7 @@ describe("endpoint configurations are refused", () => {
           ServerlessConfig: { MemorySizeInMB: 2048, MaxConcurrency: 5 },
         },
       ],
-      /cannot be served serverless/,
+      /cannot be served by a serverless endpoint: it is multi-model/,
     ],
     [
       "memory in odd sizes",

@@ -4,7 +4,9 @@ import type {
   CreateHyperParameterTuningJobCommandInput,
   CreateModelCommandInput,
   CreateModelPackageCommandInput,
+  CreateProcessingJobCommandInput,
   CreateTrainingJobCommandInput,
+  CreateTransformJobCommandInput,
   HyperParameterTrainingJobDefinition,
   HyperParameterTuningJobConfig,
 } from "@aws-sdk/client-sagemaker";
@@ -13,6 +15,7 @@ import { account, bucket, region, roleArn } from "./cloud.js";
 const registry = `${account}.dkr.ecr.${region}.amazonaws.com`;
 export const noopImage = `${registry}/modelfleet-noop:1`;
 export const xgboostImage = `${registry}/sagemaker-xgboost:1.7-1`;
+export const sklearnImage = `${registry}/sagemaker-scikit-learn:1.2-1-cpu-py3`;
 
 /** A name that no other test uses. */
 export function unique(prefix: string): string {
@@ -31,6 +34,39 @@ export function aTrainingJob(
     ResourceConfig: { InstanceType: "ml.m5.large", InstanceCount: 1, VolumeSizeInGB: 5 },
     StoppingCondition: { MaxRuntimeInSeconds: 600 },
     ...changes,
+  };
+}
+
+export function aProcessingJob(
+  changes: Partial<CreateProcessingJobCommandInput> = {},
+): CreateProcessingJobCommandInput & { ProcessingJobName: string } {
+  return {
+    RoleArn: roleArn,
+    AppSpecification: { ImageUri: noopImage },
+    ProcessingResources: {
+      ClusterConfig: { InstanceType: "ml.m5.large", InstanceCount: 1, VolumeSizeInGB: 5 },
+    },
+    ...changes,
+    ProcessingJobName: changes.ProcessingJobName ?? unique("prepare"),
+  };
+}
+
+/** Sends the lines of every object below the prefix to the model. */
+export function aTransformJob(
+  { model, input, output }: { model: string; input: string; output: string },
+  changes: Partial<CreateTransformJobCommandInput> = {},
+): CreateTransformJobCommandInput & { TransformJobName: string } {
+  return {
+    ModelName: model,
+    TransformInput: {
+      DataSource: { S3DataSource: { S3DataType: "S3Prefix", S3Uri: input } },
+      ContentType: "text/csv",
+      SplitType: "Line",
+    },
+    TransformOutput: { S3OutputPath: output, Accept: "text/csv", AssembleWith: "Line" },
+    TransformResources: { InstanceType: "ml.m5.large", InstanceCount: 1 },
+    ...changes,
+    TransformJobName: changes.TransformJobName ?? unique("transform"),
   };
 }
 

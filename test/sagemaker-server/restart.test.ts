@@ -3,7 +3,6 @@ import { spawn } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { writeFile } from "node:fs/promises";
-import { createInterface } from "node:readline";
 import {
   CreateEndpointCommand,
   CreateEndpointConfigCommand,
@@ -18,37 +17,12 @@ import { tarGz } from "../hosting/artifacts.js";
 import { textInference } from "../hosting/endpoint.js";
 import { bucket, putObject, runtimeClient, sagemakerClient, useCloud } from "./cloud.js";
 import { aModel, anEndpointConfig, aTrainingJob, unique, xgboostImage } from "./requests.js";
+import { useServerProcesses } from "./server-process.js";
 
 const cloud = useCloud(17436);
+const startProcess = useServerProcesses(cloud);
 const processes: ChildProcess[] = [];
 afterAll(() => processes.forEach((process) => process.kill("SIGKILL")));
-
-interface ServerProcess {
-  readonly url: string;
-  /** Resolves to the exit code, or null after SIGKILL. */
-  readonly end: (signal: "SIGKILL" | "SIGTERM") => Promise<number | null>;
-}
-
-async function startProcess(): Promise<ServerProcess> {
-  const file = `${cloud().config.stateDir}.json`;
-  await writeFile(file, JSON.stringify({ ...cloud().config, cores: 1 }));
-  const main = new URL("../../local/sagemaker/main.ts", import.meta.url).pathname;
-  const server = spawn(process.execPath, ["--import", "jiti/register", main, "--config", file], {
-    stdio: ["ignore", "pipe", "inherit"],
-    env: { ...process.env, NODE_NO_WARNINGS: "1" },
-  });
-  processes.push(server);
-  const lines = createInterface({ input: server.stdout });
-  const [line] = (await once(lines, "line")) as string[];
-  return {
-    url: /^ready (http:\/\/.+)$/.exec(line ?? "")?.[1] ?? "",
-    end: async (signal) => {
-      server.kill(signal);
-      const [code] = (await once(server, "exit")) as [number | null];
-      return code;
-    },
-  };
-}
 
 const json = async (url: string): Promise<unknown> => (await fetch(url)).json();
 

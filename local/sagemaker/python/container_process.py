@@ -17,6 +17,7 @@ import traceback
 from typing import Any, Callable, NoReturn
 
 import model_server
+import processing_container
 import training_toolkit
 
 LIFELINE_FD = 3
@@ -96,6 +97,8 @@ def play(role: str, base_dir: str, socket_path: str, preloaded: bool) -> int:
     hide_own_modules()
     if role == "train":
         return training_toolkit.train(base_dir, preloaded)
+    if role == "process":
+        return processing_container.process(base_dir, preloaded)
     return model_server.serve(base_dir, socket_path)
 
 

@@ -3,8 +3,8 @@
 Imports of numpy, pandas and xgboost cost half a second; a fork of a process that has them costs a
 few milliseconds. The parent speaks newline-delimited JSON. Commands, on stdin:
 
-  {"start": 1, "role": "train" | "serve", "baseDir": "...", "socketPath": "...", "env": {...}}
-  {"kill": 1, "signal": "SIGTERM" | "SIGKILL"}
+  {"start": 1, "role": "train" | "process" | "serve", "baseDir": "...", "socketPath": "...", "env": {...}}
+  {"kill": 1, "signal": "SIGINT" | "SIGTERM" | "SIGKILL"}
 
 Events, on stdout; `exited` is always the last of a container:
 

@@ -79,9 +79,21 @@ class SingleModelRoutes(Routes):
     def answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Answer:
         if (method, target) == ("GET", "/ping"):
             return Answer(200, "application/json", b"")
+        if (method, target) == ("GET", "/execution-parameters"):
+            return as_json(200, execution_parameters())
         if (method, target) == ("POST", "/invocations"):
             return self.handler.answer(self.model, body, Context(self.model_dir, headers))
         return mms_error(404, "ResourceNotFoundException", f"no route for {method} {target}")
+
+
+def execution_parameters() -> dict[str, Any]:
+    """What batch transform goes by unless the job says otherwise; as SageMaker's framework containers."""
+    workers = int(os.environ.get("SAGEMAKER_MODEL_SERVER_WORKERS", "1"))
+    return {
+        "MaxConcurrentTransforms": workers,
+        "BatchStrategy": "MULTI_RECORD",
+        "MaxPayloadInMB": 6,
+    }
 
 
 class MultiModelRoutes(Routes):

@@ -39,6 +39,14 @@ TOOLKIT_SETTINGS = {
     TUNING_METRIC,
 }
 LOG_LEVEL_INFO = 20
+# MPI, parameter servers and the like are for framework containers that bring them along.
+NOT_DISTRIBUTED = {
+    "distribution_hosts": [],
+    "is_modelparallel_enabled": None,
+    "is_smddpmprun_installed": False,
+    "is_smddprun_installed": False,
+    "topology": [],
+}
 
 
 class UserError(Exception):
@@ -108,7 +116,7 @@ def training_environment(base: Path) -> Environment:
         "user_entry_point": entry_point,
     }
     framework = {k: v for k, v in platform.items() if k not in TOOLKIT_SETTINGS}
-    job_name = platform.get("sagemaker_job_name") or os.environ.get("TRAINING_JOB_NAME", "")
+    region = platform.get("sagemaker_region", os.environ.get("AWS_DEFAULT_REGION", ""))
     arguments = command_arguments(user)
     variables = {
         **facts,
@@ -118,11 +126,12 @@ def training_environment(base: Path) -> Environment:
         "user_args": arguments,
         "training_env": {
             **facts,
+            **NOT_DISTRIBUTED,
             "additional_framework_parameters": framework,
             "channel_input_dirs": channel_dirs,
             "hyperparameters": user,
             "is_master": resources["current_host"] == resources["hosts"][0],
-            "job_name": job_name,
+            "job_name": os.environ.get("TRAINING_JOB_NAME"),
             "master_hostname": resources["hosts"][0],
         },
         **{f"channel_{name}": path for name, path in channel_dirs.items()},
@@ -133,7 +142,8 @@ def training_environment(base: Path) -> Environment:
         arguments,
         {
             "SAGEMAKER_BASE_DIR": str(base),
-            "SAGEMAKER_JOB_NAME": str(job_name),
+            "SAGEMAKER_JOB_NAME": str(platform.get("sagemaker_job_name", "")),
+            "SAGEMAKER_REGION": str(region),
             "CURRENT_HOST": resources["current_host"],
             **{f"SM_{name.upper()}": variable(value) for name, value in variables.items()},
         },
@@ -161,7 +171,7 @@ def cluster(resources: dict[str, Any]) -> dict[str, Any]:
         "current_instance_group": current,
         "current_instance_group_hosts": hosts_of.get(current, resources["hosts"]),
         "current_instance_type": resources.get("current_instance_type", "local"),
-        "distribution_instance_groups": sorted(hosts_of),
+        "distribution_instance_groups": [],
         "hosts": resources["hosts"],
         "instance_groups": sorted(hosts_of),
         "instance_groups_dict": {group["instance_group_name"]: group for group in groups},
