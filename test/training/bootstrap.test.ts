@@ -1,5 +1,6 @@
 /** The interval of the improvement, beside scipy's and beside what is known. */
 import { execFileSync } from "node:child_process";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { beforeAll, expect, test } from "vitest";
 import { regressionSource } from "../hosting/job.js";
@@ -19,7 +20,8 @@ let checked: Checked;
 
 beforeAll(() => {
   const script = fileURLToPath(new URL("check_bootstrap.py", import.meta.url));
-  const output = execFileSync(pythonPath(), [script, regressionSource], { encoding: "utf8" });
+  const folder = join(regressionSource, "model_evaluation");
+  const output = execFileSync(pythonPath(), [script, folder], { encoding: "utf8" });
   checked = JSON.parse(output) as Checked;
 });
 

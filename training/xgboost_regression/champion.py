@@ -1,33 +1,25 @@
-"""The model that serves today, opened from its archive to be scored on the new test rows."""
+"""The model that serves today, scored on the new test rows by its own columns."""
 
 from __future__ import annotations
 
-import os
-import tarfile
 from pathlib import Path
 
 import numpy as np
 
 from columns import COLUMNS_FILE, Columns
-from dataset import Dataset
-from inference import MODEL_FILE, Model, open_model
+from dataset import Dataset, encode
+from inference import MODEL_FILE, open_model
+from model_evaluation import NotComparable, read_archive
 
 
-def open_champion(channel: Path) -> Model:
-    archives = sorted(channel.rglob("*.tar.gz"))
-    if len(archives) != 1:
-        raise ValueError(f"the champion channel holds {len(archives)} archives, not one")
-    # Read in place: nothing of the archive is ever written to the disk.
-    with tarfile.open(archives[0], "r:gz") as archive:
-        files = {os.path.normpath(m.name): m for m in archive.getmembers() if m.isfile()}
-
-        def content(name: str) -> bytes:
-            member = archive.extractfile(files[name]) if name in files else None
-            if member is None:
-                raise ValueError(f"it holds no {name}")
-            return member.read()
-
-        return open_model(content(MODEL_FILE), content(COLUMNS_FILE).decode("utf-8"))
+def champion_predictions(channel: Path, schema: Columns, test: Dataset) -> np.ndarray:
+    """Throws NotComparable when the champion does not fit the data, ValueError when it is broken."""
+    content = read_archive(channel)
+    model = open_model(content(MODEL_FILE), content(COLUMNS_FILE).decode("utf-8"))
+    reason = incompatibility(model.columns, schema, test)
+    if reason is not None:
+        raise NotComparable(reason)
+    return model.predict(encode(test.rows, model.columns))
 
 
 def incompatibility(champion: Columns, schema: Columns, test: Dataset) -> str | None:

@@ -11,10 +11,7 @@ import numpy as np
 import pandas as pd
 
 from columns import Columns
-
-
-class DataError(Exception):
-    """The data cannot be trained on as it is; the message says where and what to do."""
+from model_evaluation import DataError
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ scored beside the new model. On SageMaker the folders come from the channels of 
 from __future__ import annotations
 
 import argparse
-import math
 import os
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -19,14 +18,20 @@ from typing import Any
 import numpy as np
 import xgboost as xgb
 
-from bootstrap import improvement_interval
-from champion import incompatibility, open_champion
+from champion import champion_predictions
 from columns import COLUMNS_FILE, Column, Columns, read_columns, write_columns
-from comparison import Comparison, changes_by_value, read_comparison, write_segments
-from dataset import DataError, Dataset, encode, load
-from inference import MODEL_FILE, Model, format_prediction, open_model
-
-VERIFICATION_ROWS = 3
+from dataset import Dataset, encode, load
+from inference import MODEL_FILE, Model, open_model
+from model_evaluation import (
+    Comparison,
+    Predicted,
+    changes_by_segment,
+    figures,
+    print_figures,
+    read_comparison,
+    score_champion,
+    write_segments,
+)
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,9 @@ class HyperParameters:
 def main() -> None:
     args = parse_args()
     schema = read_columns((Path(args.schema) / COLUMNS_FILE).read_text(encoding="utf-8"))
-    comparison = read_comparison(Path(args.schema), schema)
+    comparison = read_comparison(
+        Path(args.schema), [column.name for column in schema.features]
+    )
     train = load("train", args.train, schema)
     validation = load("validation", args.validation, schema)
     test = load("test", args.test, schema)
@@ -70,16 +77,10 @@ def main() -> None:
     artifact = bytes(booster.save_raw("json"))
     # Scored as it will be served: from the bytes of the artifact.
     model = open_model(artifact, columns_text(columns, Path(args.model_dir)))
-    predictions = report(model, train, validation, test)
-    champion = open_comparable(Path(args.champion), schema, test) if args.champion else None
-    if champion is not None:
-        of_champion = champion.predict(encode(test.rows, champion.columns)) - test.target
-        print_errors("champion", of_champion)
-        report_comparison(
-            comparison, test, predictions - test.target, of_champion, Path(args.output_data_dir)
-        )
-    for number, prediction in enumerate(predictions[:VERIFICATION_ROWS], start=1):
-        print_metric(f"verification:{number}", prediction)
+    champion = score_champion(
+        args.champion, lambda channel: champion_predictions(channel, schema, test)
+    )
+    report(model, (train, validation, test), champion, comparison, Path(args.output_data_dir))
     # Last: a model file implies that every step before it succeeded.
     (Path(args.model_dir) / MODEL_FILE).write_bytes(artifact)
 
@@ -150,76 +151,35 @@ def fit(
     )
 
 
-def report(model: Model, train: Dataset, validation: Dataset, test: Dataset) -> np.ndarray:
-    """Prints the challenger's metrics and the baseline's; returns the test rows' predictions."""
-    for dataset in (train, validation, test):
-        print_metric(f"{dataset.channel}:rows", len(dataset.target))
-    of_validation = model.predict(encode(validation.rows, model.columns)) - validation.target
-    print_metric("validation:rmse", root_mean_square(of_validation))
-    predictions = model.predict(encode(test.rows, model.columns))
-    print_errors("test", predictions - test.target)
-    from_mean = float(train.target.mean(dtype=np.float64)) - test.target
-    print_metric("baseline:rmse", root_mean_square(from_mean))
-    print_metric("baseline:mae", mean_absolute(from_mean))
-    return predictions
-
-
-def open_comparable(channel: Path, schema: Columns, test: Dataset) -> Model | None:
-    """The champion, if it can be scored on the same rows by its own columns; else says why not."""
-    try:
-        champion = open_champion(channel)
-        reason = incompatibility(champion.columns, schema, test)
-    except Exception as error:  # A broken champion must not keep its successor from being trained.
-        champion, reason = None, f"its artifact cannot be read ({error})"
-    if champion is not None and reason is None:
-        return champion
-    print(f"champion not scored: {reason}")
-    return None
-
-
-def report_comparison(
+def report(
+    model: Model,
+    datasets: tuple[Dataset, Dataset, Dataset],
+    champion: np.ndarray | None,
     comparison: Comparison,
-    test: Dataset,
-    challenger: np.ndarray,
-    champion: np.ndarray,
     output: Path,
 ) -> None:
-    """How sure the improvement is, and by segment the worst change; too few rows print nothing."""
-    metric = comparison.metric
-    interval = improvement_interval(challenger, champion, metric, comparison.confidence)
-    if interval is not None:
-        print_metric("improvement:low", interval[0])
-        print_metric("improvement:high", interval[1])
-    by_segment = {
-        column: changes_by_value(test.rows[column], challenger, champion, metric)
-        for column in comparison.segments
-    }
-    for number, changes in enumerate(by_segment.values(), start=1):
-        if changes:
-            print_metric(f"segment:{number}:drop", changes[0]["drop"])
-    if by_segment:
-        write_segments(output, comparison, by_segment)
+    """Prints the figures; which values of the segments fare worse goes to the job's output."""
+    train, validation, test = datasets
 
+    def predicted(dataset: Dataset) -> Predicted:
+        return Predicted(dataset.target, model.predict(encode(dataset.rows, model.columns)))
 
-def print_errors(name: str, errors: np.ndarray) -> None:
-    print_metric(f"{name}:rmse", root_mean_square(errors))
-    print_metric(f"{name}:mae", mean_absolute(errors))
-    print_metric(f"{name}:stdev_error", float(np.std(errors, dtype=np.float64)))
-
-
-def print_metric(name: str, value: float) -> None:
-    """One line a metric; the job's metric definitions read `name=(number);`."""
-    if not math.isfinite(value):
-        raise DataError(f"metric {name} is {value}: look for extreme values in the data")
-    print(f"{name}={format_prediction(value)};")
-
-
-def root_mean_square(errors: np.ndarray) -> float:
-    return math.sqrt(float(np.mean(np.square(errors, dtype=np.float64))))
-
-
-def mean_absolute(errors: np.ndarray) -> float:
-    return float(np.mean(np.abs(errors), dtype=np.float64))
+    judged = predicted(test)
+    segments: dict[str, list[dict[str, Any]]] = {}
+    if champion is not None and comparison.segments:
+        of_champion = champion - test.target
+        segments = changes_by_segment(test.rows, judged.errors, of_champion, comparison)
+        write_segments(output, comparison, segments)
+    print_figures(
+        figures(
+            train=train.target,
+            validation=predicted(validation),
+            test=judged,
+            champion=champion,
+            comparison=comparison,
+            segments=list(segments.values()),
+        )
+    )
 
 
 def columns_text(columns: Columns, model_dir: Path) -> str:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Sequence
 
 import numpy as np
 import pandas as pd
 
-from bootstrap import improvement, losses
-from columns import Columns
-from dataset import DataError
+from .bootstrap import improvement, losses
+from .data_error import DataError
 
 EVALUATION_FILE = "evaluation.json"
 
@@ -32,21 +31,31 @@ class Comparison:
     segments: list[str] = field(default_factory=list)
 
 
-def read_comparison(schema_folder: Path, schema: Columns) -> Comparison:
+def read_comparison(schema_folder: Path, features: Sequence[str]) -> Comparison:
+    """Throws DataError when it asks for what is not there; `features` are the columns' names."""
     path = schema_folder / EVALUATION_FILE
     if not path.exists():
         return Comparison()
     comparison = Comparison(**json.loads(path.read_text(encoding="utf-8")))
     if comparison.metric not in ("rmse", "mae"):
         raise DataError(f'{EVALUATION_FILE}: metric "{comparison.metric}" is not rmse or mae')
-    names = [column.name for column in schema.features]
     for segment in comparison.segments:
-        if segment not in names:
+        if segment not in features:
             raise DataError(
                 f'{EVALUATION_FILE}: segment "{segment}" is not one of the features: '
-                f"{', '.join(names)}"
+                f"{', '.join(features)}"
             )
     return comparison
+
+
+def changes_by_segment(
+    rows: pd.DataFrame, challenger: np.ndarray, champion: np.ndarray, comparison: Comparison
+) -> dict[str, list[dict[str, Any]]]:
+    """By column, the changes of the test rows' errors; `rows` holds the columns' values."""
+    return {
+        column: changes_by_value(rows[column], challenger, champion, comparison.metric)
+        for column in comparison.segments
+    }
 
 
 def changes_by_value(
