@@ -1,7 +1,26 @@
 /** The package's public entry: what a fleet file imports. */
-export { defineFleet, multiModelEndpoint, policy, postgres, script } from "./fleet/define.js";
+export {
+  dedicatedEndpoint,
+  defineFleet,
+  multiModelEndpoint,
+  pipeline,
+  pipelineEndpoint,
+  policy,
+  postgres,
+  preprocessor,
+  processing,
+  script,
+  serverlessEndpoint,
+  sharded,
+} from "./fleet/define.js";
 export { categorical, continuous, integer, xgboostRanges } from "./fleet/ranges.js";
-export type { ScriptOptions } from "./fleet/define.js";
+export type {
+  PipelineOptions,
+  PreprocessorOptions,
+  ProcessingOptions,
+  ScriptOptions,
+  ShardedOptions,
+} from "./fleet/define.js";
 export { calendar, cron, monthly, quarterly } from "./fleet/schedule.js";
 export type { GatePolicy } from "./fleet/gate.schema.js";
 export type { ParameterRange, ParameterRanges, Scaling } from "./fleet/ranges.js";

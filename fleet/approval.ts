@@ -32,6 +32,8 @@ export interface WaitingModels {
   readonly waiting: number;
   /** A few of their customers. */
   readonly customers: readonly string[];
+  /** They are one cohort, which is decided as a whole. */
+  readonly isCohort: boolean;
 }
 
 export interface Message {
@@ -46,12 +48,14 @@ export function waitingMessage(
   { kind, after }: Pick<Deadline, "kind" | "after">,
   onExpiry: ApprovalPolicy["onExpiry"],
 ): Message {
-  const { fleet, cycle, waiting, customers } = models;
+  const { fleet, cycle, waiting, customers, isCohort } = models;
   const what = waiting === 1 ? "1 model waits" : `${waiting} models wait`;
   const more = waiting > customers.length ? `, and ${waiting - customers.length} more` : "";
   const expiry =
     onExpiry === "deny"
-      ? "Each is denied when its own time is up."
+      ? isCohort
+        ? "They are denied, all at once."
+        : "Each is denied when its own time is up."
       : "They wait on: the fleet declares no denial.";
   const titles: Readonly<Record<DeadlineKind, string>> = {
     remind: `${fleet}: ${what} for a decision`,
@@ -64,7 +68,9 @@ export function waitingMessage(
       `Cycle ${cycle}: ${customers.join(", ")}${more}.` + (kind === "expire" ? ` ${expiry}` : ""),
     commands: [
       `modelfleet models ${fleet} --pending`,
-      `modelfleet approve ${fleet} --where 'improvement >= 0.02'`,
+      isCohort
+        ? `modelfleet approve ${fleet} --cohort ${cycle}`
+        : `modelfleet approve ${fleet} --where 'improvement >= 0.02'`,
     ],
   };
 }

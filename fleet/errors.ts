@@ -10,6 +10,7 @@ export const FAILURES = {
   queryInvalid: "QueryInvalid",
   noRows: "NoRows",
   dataInvalid: "DataInvalid",
+  preparationFailed: "PreparationFailed",
   trainingAlgorithmError: "TrainingAlgorithmError",
   trainingClientError: "TrainingClientError",
   trainingInternalError: "TrainingInternalError",
@@ -23,6 +24,7 @@ export const FAILURES = {
   accountMismatch: "AccountMismatch",
   endpointFailed: "EndpointFailed",
   withdrawalRefused: "WithdrawalRefused",
+  fleetBusy: "FleetBusy",
   failureBudgetExceeded: "FailureBudgetExceeded",
   notificationFailed: "NotificationFailed",
   /** An outside effect gave no answer for as long as it was retried. */

@@ -16,6 +16,16 @@ export const LIMITS = {
   hyperParameterValueLength: 2500,
   /** AWS API model, StoppingCondition: 28 days. Unset means one day, so we always set it. */
   trainingJobMaxRuntimeSeconds: 28 * 24 * 60 * 60,
+  /** Guide, train-warm-pools: one hour; the API model lets 6 hours pass. */
+  keepAliveSeconds: 3600,
+  /** AWS API model, ProcessingStoppingCondition: 9 days. */
+  processingJobMaxRuntimeSeconds: 777_600,
+  /** AWS API model, ServerlessMaxConcurrency. */
+  serverlessConcurrency: 200,
+  /** Guide, serverless-endpoints: of an account and region, all its serverless endpoints together. */
+  serverlessAccountConcurrency: 1000,
+  /** Guide, serverless-endpoints: of an account and region. */
+  serverlessEndpoints: 50,
   /** AWS API model, MetricDefinitions. */
   metricDefinitions: 40,
   /**
@@ -35,12 +45,26 @@ export const LIMITS = {
   customersPerFleet: 100_000,
   /** Ours: publications that one pass of an endpoint workflow takes on. */
   publicationsPerBatch: 100,
+  /** Ours: members of a cohort that one step publishes or withdraws; what else is asked of the endpoint goes between. */
+  cohortPage: 500,
+  /** Ours: members of a cohort, spread over it, that are invoked before it is served. */
+  cohortSample: 100,
+  /** Ours: versions that one step of a cohort's withdrawal tries for a customer; those after wait for the next. */
+  waysBack: 5,
+  /** Ours: customers that one approval of a cohort may leave out by name; for more, tighten the gate. */
+  cohortExceptions: 1000,
   /** Ours: endpoint configs of one endpoint that a refresh leaves behind, the live one among them. */
   endpointConfigsKept: 3,
   /** Ours: pauses between refreshes that fail are doubled so often: from 2 minutes to 64. */
   refreshDoublings: 5,
   /** Ours: held-out rows whose served predictions must equal the offline ones. AWS keeps 40 metrics a job. */
   verificationRows: 3,
+  /** Ours: bytes of what a sharded job tells of one customer, its trials included. */
+  customerLineBytes: 1024 * 1024,
+  /** Ours: characters of a failure's reason that the ledger keeps. */
+  reasonLength: 4000,
+  /** Ours: a customer's best earlier trials that a search inside of a sharded job begins with. */
+  packedSeeds: 5,
   /** Ours: rounds of one training job, when SageMaker itself (not the algorithm) failed it. */
   trainingRounds: 3,
   /** Ours: jobs of one model that were found stopped, by a cancelled cycle that is run again, and passed over. */
@@ -88,6 +112,9 @@ export const LIMITS = {
   /** AWS, InvokeEndpoint: the container has 60 s to answer. */
   invocationTimeoutSeconds: 60,
 } as const;
+
+/** AWS API model, ServerlessMemorySizeInMB, with the steps of the guide's page serverless-endpoints. */
+export const SERVERLESS_MEMORY_SIZES: readonly number[] = [1024, 2048, 3072, 4096, 5120, 6144];
 
 /** Calls a second to one operation of SageMaker's control plane, in one account and region. */
 export interface CallRate {

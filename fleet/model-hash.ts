@@ -10,11 +10,14 @@ const NO_PART_OF_A_MODEL: readonly string[] = [
   ...["specVersion", "schedule", "gate", "approval", "concurrency", "failureBudget"],
 ];
 /** Where a model serves counts (another account has none of them yet), on which machines does not. */
-const NO_PART_OF_SERVING: readonly string[] = ["instanceType", "instances"];
+const NO_PART_OF_SERVING: readonly string[] = [
+  ...["instanceType", "instances", "memorySizeInMb", "maxConcurrency"],
+];
 /** The window and the scarcity of rows are told by the data; the folder's name is told by its hash. */
 const NO_PART_OF_DATA: readonly string[] = ["window", "minimumRows", "customers", "connection"];
 const NO_PART_OF_TRAINING: readonly string[] = [
-  ...["source", "instanceType", "volumeSizeInGb", "maxRuntimeSeconds"],
+  ...["source", "dependencies", "instanceType", "instances", "volumeSizeInGb", "maxRuntimeSeconds"],
+  ...["keepAliveSeconds", "spot", "transform"],
 ];
 
 /** sha256, hex. Together with the hash of the data: equal for a model and the one a training would make now. */
@@ -23,11 +26,22 @@ export function modelHash(spec: FleetSpec): string {
     canonicalJson({
       ...without(spec, NO_PART_OF_A_MODEL),
       source: without(spec.source, NO_PART_OF_DATA),
-      training: without(spec.training, NO_PART_OF_TRAINING),
+      training: modelCode(spec.training),
+      ...(spec.preparation && { preparation: without(spec.preparation, NO_PART_OF_TRAINING) }),
       endpoint: without(spec.endpoint, NO_PART_OF_SERVING),
     }),
   );
 }
+
+const modelCode = (training: FleetSpec["training"]): object => ({
+  ...without(training, NO_PART_OF_TRAINING),
+  ...(training.kind === "pipeline" && { preprocessor: preprocessorCode(training.preprocessor) }),
+});
+
+/** The part of a preprocessor's spec that makes it another one. */
+export const preprocessorCode = (
+  preprocessor: Extract<FleetSpec["training"], { readonly kind: "pipeline" }>["preprocessor"],
+): object => without(preprocessor, NO_PART_OF_TRAINING);
 
 const without = (value: object, keys: readonly string[]): object =>
   Object.fromEntries(Object.entries(value).filter(([key]) => !keys.includes(key)));

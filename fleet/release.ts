@@ -15,7 +15,7 @@ export type ReleaseState =
   | { readonly kind: "publishing"; readonly approvedBy: string }
   /** The endpoint may serve it or not: only its answer tells what is left to do. */
   | { readonly kind: "denied-while-publishing"; readonly by: string; readonly note: string }
-  | { readonly kind: "serving"; readonly approvedBy: string; readonly targetModel: string }
+  | { readonly kind: "serving"; readonly approvedBy: string; readonly targetModel: string | null }
   /** It serves, and has to be withdrawn. */
   | { readonly kind: "denied-while-serving"; readonly by: string; readonly note: string }
   | { readonly kind: "rejected"; readonly approvedBy: string; readonly because: string };
@@ -24,7 +24,7 @@ export type ReleaseEvent =
   | { readonly kind: "decided"; readonly decision: ReleaseDecision }
   | { readonly kind: "superseded"; readonly version: number }
   | { readonly kind: "expired"; readonly after: string }
-  | { readonly kind: "served"; readonly targetModel: string }
+  | { readonly kind: "served"; readonly targetModel: string | null }
   | { readonly kind: "not-served"; readonly because: string };
 
 /** A policy's approval, given at registration, needs no further decision. */
@@ -99,12 +99,16 @@ export function describeRelease(state: ReleaseState): string {
     case "denied-while-publishing":
       return `denied by ${state.by} while it was being published: ${state.note}`;
     case "serving":
-      return `approved by ${state.approvedBy}, serves as ${state.targetModel}`;
+      return `approved by ${state.approvedBy}, serves ${servedAs(state.targetModel)}`;
     case "denied-while-serving":
       return `denied by ${state.by}, being withdrawn: ${state.note}`;
     case "rejected":
       return `approved by ${state.approvedBy}, but not published: ${state.because}`;
   }
 }
+
+/** After "serves"; null: the endpoint has no other model. */
+export const servedAs = (targetModel: string | null): string =>
+  targetModel === null ? "on the customer's own endpoint" : `as ${targetModel}`;
 
 const isText = (value: unknown): boolean => typeof value === "string" && value.trim() !== "";

@@ -1,8 +1,10 @@
 /** The fleet file: what a user declares, and the plain-JSON spec that it resolves to. */
 import { z } from "zod";
 import { approvalSchema } from "./approval.schema.js";
+import { checkCombination } from "./combinations.js";
 import { gateSchema } from "./gate.schema.js";
-import { LIMITS } from "./limits.js";
+import { FRAMEWORKS } from "./images.js";
+import { LIMITS, SERVERLESS_MEMORY_SIZES } from "./limits.js";
 import { scheduleSchema } from "./schedule.schema.js";
 import { checkTuning, tuningSchema } from "./tuning.schema.js";
 
@@ -71,38 +73,173 @@ export const sourceSchema = z.strictObject({
 
 export const hyperparameterValueSchema = z.string().max(LIMITS.hyperParameterValueLength);
 
-export const trainingSchema = z.strictObject({
-  kind: z.literal("script"),
+const folder = z.string().min(1);
+const instanceTypeSchema = z
+  .string()
+  .regex(/^ml\./, "a SageMaker instance type, such as ml.m5.large");
+
+/** Python that runs in a container: where it is, and in which image of SageMaker's. */
+const codeFields = {
   /** Folder of the Python sources, relative to the fleet file; in a resolved spec only told, not used. */
-  source: z.string().min(1),
+  source: folder,
+  /** Folders or files that are packed beside the sources, each under its own name. */
+  dependencies: z.array(folder).min(1).max(20).optional(),
+  /** Which of SageMaker's framework images runs it, unless `image` names another. */
+  framework: z.enum(FRAMEWORKS).default("xgboost"),
+  image: z.string().max(255).regex(/^\S+$/).optional(),
+};
+
+const trainingFields = {
+  ...codeFields,
   entryPoint: z.string().default("train.py"),
   inferenceEntryPoint: z.string().default("inference.py"),
-  /** Container image; by default SageMaker's own XGBoost image of the worker's region. */
-  image: z.string().max(255).regex(/^\S+$/).optional(),
-  instanceType: z
-    .string()
-    .regex(/^ml\./, "a SageMaker instance type, such as ml.m5.large")
-    .default("ml.m5.large"),
+  instanceType: instanceTypeSchema.default("ml.m5.large"),
   volumeSizeInGb: z.int().min(1).max(16384).default(10),
   maxRuntimeSeconds: z.int().min(60).max(LIMITS.trainingJobMaxRuntimeSeconds).default(1800),
   hyperparameters: z.record(z.string().min(1).max(256), hyperparameterValueSchema).default({}),
+};
+
+/** One training job, or one search, for each customer. */
+export const scriptSchema = z.strictObject({
+  kind: z.literal("script"),
+  ...trainingFields,
+  /** How long an instance is kept after its job, for the next one to start at once on it (a warm pool). */
+  keepAliveSeconds: z.int().min(1).max(LIMITS.keepAliveSeconds).optional(),
 });
 
-export const endpointSchema = z.strictObject({
-  kind: z.literal("multi-model"),
+/** One training job for all customers, whose instances share them out: an artifact for each. */
+export const shardedSchema = z.strictObject({
+  kind: z.literal("sharded"),
+  ...trainingFields,
+  instances: z.int().min(1).max(100).default(1),
+  /** Spot instances: cheaper, and taken away at times; what is lost is trained again, and nothing else. */
+  spot: z
+    .strictObject({
+      /** How long the job may take in all, waiting for instances included. */
+      maxWaitSeconds: z.int().min(60).max(LIMITS.trainingJobMaxRuntimeSeconds),
+    })
+    .optional(),
+});
+
+export const preprocessorSchema = z.strictObject({
+  ...codeFields,
+  framework: codeFields.framework.default("scikit-learn"),
+  entryPoint: z.string().default("preprocess.py"),
+  inferenceEntryPoint: z.string().default("inference.py"),
+  instanceType: instanceTypeSchema.default("ml.m5.large"),
+  volumeSizeInGb: trainingFields.volumeSizeInGb,
+  maxRuntimeSeconds: trainingFields.maxRuntimeSeconds,
+  hyperparameters: trainingFields.hyperparameters,
+  /** Batch transform of every customer's rows by the fitted preprocessor. */
+  transform: z
+    .strictObject({
+      instanceType: instanceTypeSchema.default("ml.m5.large"),
+      instances: z.int().min(1).max(100).default(1),
+      /** Of one request to the container; many records share it. */
+      maxPayloadInMb: z.int().min(1).max(100).default(6),
+    })
+    .prefault({}),
+});
+
+/** A preprocessor that all customers share, fitted once; a model for each on the rows that it prepared. */
+export const pipelineTrainingSchema = z.strictObject({
+  kind: z.literal("pipeline"),
+  ...trainingFields,
+  keepAliveSeconds: scriptSchema.shape.keepAliveSeconds,
+  preprocessor: preprocessorSchema,
+});
+
+export const trainingSchema = z.discriminatedUnion("kind", [
+  scriptSchema,
+  shardedSchema,
+  pipelineTrainingSchema,
+]);
+
+/** Python between the export and the training: one SageMaker Processing job for the whole cycle. */
+export const preparationSchema = z.strictObject({
+  kind: z.literal("processing"),
+  ...codeFields,
+  framework: codeFields.framework.default("scikit-learn"),
+  entryPoint: z.string().default("prepare.py"),
+  instanceType: instanceTypeSchema.default("ml.m5.large"),
+  instances: z.int().min(1).max(100).default(1),
+  volumeSizeInGb: trainingFields.volumeSizeInGb,
+  maxRuntimeSeconds: z.int().min(60).max(LIMITS.processingJobMaxRuntimeSeconds).default(3600),
+  /** Command-line arguments of the script. */
+  arguments: z.array(z.string().min(1).max(256)).max(90).optional(),
+  environment: z
+    .record(
+      z
+        .string()
+        .regex(/^[a-zA-Z_][a-zA-Z0-9_]*$/)
+        .max(256),
+      z.string().max(256),
+    )
+    .optional(),
+});
+
+const servingInstances = {
   instanceType: z
     .string()
     .regex(/^ml\./, "a SageMaker instance type, such as ml.m5.xlarge")
     .default("ml.m5.xlarge"),
   instances: z.int().min(1).max(100).default(1),
+};
+
+/** All customers behind one endpoint, which loads a model when it is first called. */
+export const multiModelEndpointSchema = z.strictObject({
+  kind: z.literal("multi-model"),
+  ...servingInstances,
   /** `versioned`: a name per version, and a pointer. `stable`: one name, overwritten, then a refresh. */
   naming: z.enum(["versioned", "stable"]).default("versioned"),
 });
 
+/** An endpoint without instances for each customer: it scales to zero, and is billed by the request. */
+export const serverlessEndpointSchema = z.strictObject({
+  kind: z.literal("serverless"),
+  memorySizeInMb: z
+    .int()
+    .refine((megabytes) => SERVERLESS_MEMORY_SIZES.includes(megabytes), {
+      message: `must be one of ${SERVERLESS_MEMORY_SIZES.join(", ")}: SageMaker offers steps of 1024 MB`,
+    })
+    .default(2048),
+  /** Invocations at a time; more are throttled. */
+  maxConcurrency: z
+    .int()
+    .min(1)
+    .max(
+      LIMITS.serverlessConcurrency,
+      `at most ${LIMITS.serverlessConcurrency}: SageMaker allows one serverless endpoint no more`,
+    )
+    .default(5),
+});
+
+/** An endpoint of its own for each customer. */
+export const dedicatedEndpointSchema = z.strictObject({
+  kind: z.literal("dedicated"),
+  ...servingInstances,
+});
+
+/** One endpoint on which every request passes the preprocessor, and then its customer's model. */
+export const pipelineEndpointSchema = z.strictObject({
+  kind: z.literal("pipeline"),
+  ...servingInstances,
+});
+
+export const endpointSchema = z.discriminatedUnion("kind", [
+  multiModelEndpointSchema,
+  serverlessEndpointSchema,
+  dedicatedEndpointSchema,
+  pipelineEndpointSchema,
+]);
+
 export const stageSchema = z.strictObject({
   name: z
     .string()
-    .regex(/^[a-z][a-z0-9]{0,15}$/, "up to 16 lower-case letters and digits, such as sandbox"),
+    .regex(/^[a-z][a-z0-9]{0,15}$/, "up to 16 lower-case letters and digits, such as sandbox")
+    .refine((name) => !/^g\d+$/.test(name), {
+      message: "g and a number name the generations of a pipeline's endpoints: call it otherwise",
+    }),
   account: z.string().regex(/^\d{12}$/, "an AWS account id is 12 digits"),
 });
 
@@ -116,6 +253,8 @@ const fleetObjectSchema = z.strictObject({
     .default(SPEC_VERSION),
   name: fleetNameSchema,
   source: sourceSchema,
+  /** By default the exported rows are trained on as they are. */
+  preparation: preparationSchema.optional(),
   training: trainingSchema,
   /** By default one training job with the hyperparameters as they stand. */
   tuning: tuningSchema.optional(),
@@ -135,17 +274,26 @@ const fleetObjectSchema = z.strictObject({
 });
 
 /** What `defineFleet` takes: paths are still relative to the fleet file. */
-export const fleetDeclarationSchema = fleetObjectSchema.superRefine(checkTuning);
+export const fleetDeclarationSchema = fleetObjectSchema
+  .superRefine(checkTuning)
+  .superRefine(checkCombination);
 
-/** The resolved, plain-JSON spec: SQL is text, and code is the hash of the packed source folder. */
+/** sha256 over the packed paths and contents, hex. */
+const hashed = { sourceHash: z.string().regex(/^[0-9a-f]{64}$/) };
+
+/** The resolved, plain-JSON spec: SQL is text, and code is the hash of what was packed. */
 export const fleetSpecSchema = fleetDeclarationSchema.safeExtend({
-  training: trainingSchema.extend({
-    /** sha256 over the source folder's paths and contents, hex. */
-    sourceHash: z.string().regex(/^[0-9a-f]{64}$/),
-  }),
+  preparation: preparationSchema.extend(hashed).optional(),
+  training: z.discriminatedUnion("kind", [
+    scriptSchema.extend(hashed),
+    shardedSchema.extend(hashed),
+    pipelineTrainingSchema.extend({ ...hashed, preprocessor: preprocessorSchema.extend(hashed) }),
+  ]),
 });
 
 export type FleetDeclarationInput = z.input<typeof fleetDeclarationSchema>;
 export type FleetDeclaration = z.infer<typeof fleetDeclarationSchema>;
 export type FleetSpec = z.infer<typeof fleetSpecSchema>;
+export type TrainingSpec = FleetSpec["training"];
+export type EndpointSpec = FleetSpec["endpoint"];
 export type SplitSpec = z.infer<typeof splitSchema>;

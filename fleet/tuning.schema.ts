@@ -1,5 +1,6 @@
 /** The `tuning` part of a fleet file: which hyperparameters are searched, how, and from where a search starts. */
 import { z } from "zod";
+import type { Framework } from "./images.js";
 import { LIMITS } from "./limits.js";
 import { METRIC_DEFINITIONS } from "./metrics.js";
 import { combinations, rangeProblem, SCALINGS, xgboostProblem } from "./ranges.js";
@@ -176,6 +177,7 @@ function budgetProblems({ budget, maxJobs }: TuningSpec): Problem[] {
 /** What of a fleet the search has to fit to. */
 interface Tunable {
   readonly training: {
+    readonly framework: Framework;
     readonly image?: string | undefined;
     readonly hyperparameters: Readonly<Record<string, string>>;
   };
@@ -203,7 +205,7 @@ export function checkTuning(fleet: Tunable, context: z.RefinementCtx): void {
         `${LIMITS.hyperParameters - PLATFORM_HYPERPARAMETERS}`,
     );
   // Other algorithms have hyperparameters of the same names and other meanings.
-  if (training.image !== undefined && !/xgboost/i.test(training.image)) return;
+  if (!/xgboost/i.test(training.image ?? training.framework)) return;
   for (const [name, range] of Object.entries(tuning.ranges)) {
     // What SageMaker refuses has been told already.
     const message = rangeProblem(name, range) === null ? xgboostProblem(name, range) : null;

@@ -64,7 +64,13 @@ describe("the declaration", () => {
 });
 
 describe("the message", () => {
-  const waiting = { fleet: "delays", cycle: "2026-11-01", waiting: 37, customers: ["ATL", "ORD"] };
+  const waiting = {
+    fleet: "delays",
+    cycle: "2026-11-01",
+    waiting: 37,
+    customers: ["ATL", "ORD"],
+    isCohort: false,
+  };
 
   test("tells how many wait, who for example, and what to do", () => {
     const message = waitingMessage(waiting, { kind: "remind", after: "2d" }, "deny");

@@ -3,13 +3,13 @@ import { describe, expect, test } from "vitest";
 import { approvalSchema } from "../../fleet/approval.schema.js";
 import { modelHash } from "../../fleet/model-hash.js";
 import { scheduleSchema } from "../../fleet/schedule.schema.js";
-import type { FleetSpec } from "../../fleet/spec.schema.js";
+import { multiModelEndpointSchema, type FleetSpec } from "../../fleet/spec.schema.js";
 import { tuningSchema } from "../../fleet/tuning.schema.js";
 import { monthly, xgboostRanges } from "../../index.js";
 import { aFleetSpec } from "../workflows/builders.js";
 
 const spec = aFleetSpec({ name: "churn" });
-const { source, training, endpoint, gate } = spec;
+const { source, training, gate } = spec;
 
 describe("no model changes with", () => {
   test.each<[string, Partial<FleetSpec> & Record<string, unknown>]>([
@@ -33,7 +33,10 @@ describe("no model changes with", () => {
     ["the machine of the training", { training: { ...training, instanceType: "ml.m5.4xlarge" } }],
     ["how long the training may take", { training: { ...training, maxRuntimeSeconds: 60 } }],
     ["where the code's folder lies", { training: { ...training, source: "elsewhere" } }],
-    ["the machines of the endpoint", { endpoint: { ...endpoint, instances: 9 } }],
+    [
+      "the machines of the endpoint",
+      { endpoint: multiModelEndpointSchema.parse({ kind: "multi-model", instances: 9 }) },
+    ],
   ])("%s", (_what, changes) => {
     expect(modelHash({ ...spec, ...changes })).toBe(modelHash(spec));
   });

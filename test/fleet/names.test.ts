@@ -7,13 +7,18 @@ import { LIMITS } from "../../fleet/limits.js";
 import {
   customerKey,
   cycleId,
+  contentConfigName,
   endpointConfigName,
   endpointName,
   holdsSame,
   isOwnConfig,
+  isOwnModel,
+  isPreprocessorModel,
   modelName,
   modelPackageGroupName,
   namingOf,
+  pipelineEndpointName,
+  preprocessorModelName,
   requestHash,
   s3Keys,
   targetModel,
@@ -27,7 +32,7 @@ const AWS_NAME = /^[a-zA-Z0-9](-*[a-zA-Z0-9]){0,62}$/;
 const fleets = fc
   .stringMatching(/^[a-z][a-z0-9]{0,5}(-[a-z0-9]{1,8}){0,2}$/)
   .filter((f) => f.length <= 24);
-const stages = fc.stringMatching(/^[a-z][a-z0-9]{0,15}$/);
+const stages = fc.stringMatching(/^[a-z][a-z0-9]{0,15}$/).filter((stage) => !/^g\d+$/.test(stage));
 const customers = fc.oneof(
   fc.string({ unit: "binary", maxLength: 300 }),
   fc.string({ unit: "grapheme", maxLength: 60 }),
@@ -128,13 +133,18 @@ describe("names in AWS", () => {
   test("are accepted by AWS", () => {
     fc.assert(
       fc.property(jobs, stages, (job, stage) => {
-        const part = { fleet: job.fleet, stage, hash: job.requestHash };
+        const shared = endpointName(job.fleet, stage);
+        const own = endpointName(job.fleet, stage, job.customerKey);
+        const pipeline = pipelineEndpointName(job.fleet, stage, job.round + 1);
+        const parts = [shared, own, pipeline].flatMap((name) => {
+          const part = { endpointName: name, hash: job.requestHash };
+          const at = "2026-11-21T14:30:59.999Z";
+          return [endpointConfigName({ ...part, at }), contentConfigName(part), modelName(part)];
+        });
         for (const name of [
           trainingJobName(job),
           modelPackageGroupName(job.fleet, job.customerKey),
-          endpointName(job.fleet, stage),
-          endpointConfigName({ ...part, at: "2026-11-21T14:30:59.999Z" }),
-          modelName(part),
+          ...[shared, own, pipeline, ...parts],
         ]) {
           expect(name).toMatch(AWS_NAME);
           expect(name.length).toBeLessThanOrEqual(LIMITS.jobNameLength);
@@ -201,33 +211,83 @@ describe("names in AWS", () => {
   });
 
   test("of endpoint configs tell when they were made, and whether they hold the same", () => {
-    const key = { fleet: "flights", stage: "qa", hash: "abcdef0123" };
+    const key = { endpointName: "flights-qa", hash: "abcdef0123456789" };
     const name = endpointConfigName({ ...key, at: "2026-11-21T14:30:59.999Z" });
     expect(name).toBe("flights-qa-20261121143059-abcdef");
-    expect(holdsSame(name, key)).toBe(true);
-    expect(holdsSame(name, { ...key, hash: "0bcdef0123" })).toBe(false);
-    expect(isOwnConfig(name, "flights", "qa")).toBe(true);
+    expect(contentConfigName(key)).toBe("flights-qa-abcdef012345");
+    for (const one of [name, contentConfigName(key)]) {
+      expect(holdsSame(one, key)).toBe(true);
+      expect(holdsSame(one, { ...key, hash: "0bcdef0123456789" })).toBe(false);
+      expect(isOwnConfig(one, "flights-qa")).toBe(true);
+    }
   });
 
-  test("of endpoint configs are nobody else's, though one fleet's name may begin another's", () => {
+  const kinds = fc.constantFrom("shared", "own", "pipeline");
+  const endpoints = fc
+    .record({ kind: kinds, fleet: fleets, stage: stages, key: keys, generation: fc.nat(99) })
+    .map(({ kind, fleet, stage, key, generation }) =>
+      kind === "pipeline"
+        ? pipelineEndpointName(fleet, stage, generation)
+        : endpointName(fleet, stage, kind === "own" ? key : undefined),
+    );
+
+  test("of configs and models are nobody else's, though one endpoint's name may begin another's", () => {
     fc.assert(
-      fc.property(fleets, stages, fleets, stages, (fleet, stage, otherFleet, otherStage) => {
-        fc.pre(fleet !== otherFleet || stage !== otherStage);
-        const at = "2026-11-21T14:30:59Z";
-        const name = endpointConfigName({ fleet, stage, hash: "a".repeat(64), at });
-        expect(isOwnConfig(name, fleet, stage)).toBe(true);
-        expect(isOwnConfig(name, otherFleet, otherStage)).toBe(false);
+      fc.property(endpoints, endpoints, (one, other) => {
+        fc.pre(one !== other);
+        const key = { endpointName: one, hash: "a".repeat(64) };
+        const configs = [
+          endpointConfigName({ ...key, at: "2026-11-21T14:30:59Z" }),
+          contentConfigName(key),
+        ];
+        for (const name of configs) {
+          expect(isOwnConfig(name, one)).toBe(true);
+          expect(isOwnConfig(name, other)).toBe(false);
+        }
+        expect(isOwnModel(modelName(key), one)).toBe(true);
+        expect(isOwnModel(modelName(key), other)).toBe(false);
       }),
     );
   });
 
-  test("of endpoints differ for every pair of fleet and stage", () => {
+  test("of fitted preprocessors are nobody else's, though one fleet's name may begin another's", () => {
     fc.assert(
-      fc.property(fleets, stages, fleets, stages, (fleet, stage, otherFleet, otherStage) => {
-        fc.pre(fleet !== otherFleet || stage !== otherStage);
-        expect(endpointName(fleet, stage)).not.toBe(endpointName(otherFleet, otherStage));
+      fc.property(fleets, fleets, fc.integer({ min: 1, max: 99 }), (one, other, generation) => {
+        fc.pre(one !== other);
+        const name = preprocessorModelName(one, generation, "a".repeat(64));
+        expect(name).toMatch(AWS_NAME);
+        expect(isPreprocessorModel(name, one)).toBe(true);
+        expect(isPreprocessorModel(name, other)).toBe(false);
+        const longer = preprocessorModelName(`${one}-g${generation}`, generation, "a".repeat(64));
+        expect(isPreprocessorModel(longer, one)).toBe(false);
       }),
     );
+  });
+
+  test("of endpoints differ for every fleet, stage, customer and generation", () => {
+    const places = fc.oneof(
+      fc.record({ fleet: fleets, stage: stages }),
+      fc.record({ fleet: fleets, stage: stages, key: keys }),
+      fc.record({ fleet: fleets, stage: stages, generation: fc.integer({ min: 1, max: 99 }) }),
+    );
+    type Place = { fleet: string; stage: string; key?: string; generation?: number };
+    const name = ({ fleet, stage, key, generation }: Place): string =>
+      generation === undefined
+        ? endpointName(fleet, stage, key)
+        : pipelineEndpointName(fleet, stage, generation);
+    fc.assert(
+      fc.property(places, places, (one, other) => {
+        fc.pre(canonicalJson(one) !== canonicalJson(other));
+        expect(name(one)).not.toBe(name(other));
+      }),
+    );
+  });
+
+  test("of customers' endpoints say whose they are, cut where they would be too long", () => {
+    expect(endpointName("flights", "qa", "city-42")).toBe("flights-qa--city-42");
+    const long = endpointName("a".repeat(24), "b".repeat(16), "c".repeat(40));
+    expect(long).toMatch(/^a{24}-b{16}--c{6}--[0-9a-f]{12}$/);
+    expect(endpointName("a-b", "c", "d")).not.toBe(endpointName("a", "b", "c-d"));
   });
 });
 
