@@ -9,6 +9,7 @@ import {
   WORKFLOWS,
   type WatchRegistryInput,
 } from "../workflows/messages.js";
+import { olderUndecidedCohorts, type CohortRef } from "./ledger/cohorts.js";
 import { olderUndecided } from "./ledger/decisions.js";
 import { findModelPackageArn, type ReleaseRef } from "./ledger/releases.js";
 import { claimRegistryWatch, giveUpRegistryWatch } from "./ledger/watched-versions.js";
@@ -30,17 +31,35 @@ export async function announceVersion(
   dependencies: AnnounceDependencies,
   registered: ReleaseRef,
 ): Promise<void> {
-  const { ledger, temporal } = dependencies;
-  for (const workflowId of await olderUndecided(ledger, registered))
+  const { ledger } = dependencies;
+  const older = await olderUndecided(ledger, registered);
+  await supersede(dependencies, older, registered.version);
+  const place = placeOf(await findModelPackageArn(ledger, registered));
+  if (place !== null) await wakeWatcher(dependencies, place);
+}
+
+/** The same for a cohort: older ones of other cycles give way. */
+export async function announceCohort(
+  dependencies: AnnounceDependencies,
+  registered: CohortRef & { readonly modelPackageArn: string },
+): Promise<void> {
+  const older = await olderUndecidedCohorts(dependencies.ledger, registered);
+  await supersede(dependencies, older, registered.version);
+  const place = placeOf(registered.modelPackageArn);
+  if (place !== null) await wakeWatcher(dependencies, place);
+}
+
+async function supersede(
+  { temporal }: AnnounceDependencies,
+  releases: readonly string[],
+  version: number,
+): Promise<void> {
+  for (const workflowId of releases)
     try {
-      await temporal.workflow
-        .getHandle(workflowId)
-        .signal(superseded, { version: registered.version });
+      await temporal.workflow.getHandle(workflowId).signal(superseded, { version });
     } catch (error) {
       if (!(error instanceof WorkflowNotFoundError)) throw error;
     }
-  const place = placeOf(await findModelPackageArn(ledger, registered));
-  if (place !== null) await wakeWatcher(dependencies, place);
 }
 
 async function wakeWatcher(

@@ -61,10 +61,10 @@ export async function answerRelease(
   }
 }
 
-export const servingOutcome = ({ version, targetModel }: AskedVersion): PublicationOutcome => ({
+export const servingOutcome = ({ version, address }: AskedVersion): PublicationOutcome => ({
   kind: "serving",
   version,
-  targetModel,
+  targetModel: address.targetModel,
 });
 
 export const rejectedOutcome = ({ version, because }: RejectedRequest): PublicationOutcome => ({

@@ -28,12 +28,16 @@ export const createApprovalActivities = ({ ledger }: ApprovalDependencies) => ({
   async findApproval(input: FindApprovalInput): Promise<FoundApproval> {
     const { specHash, newestVersion } = await readRegistered(ledger, input);
     const { approval } = await readSpec(ledger, { fleet: input.fleet, specHash });
-    return {
-      supersededBy: newestVersion > input.version ? newestVersion : null,
-      deadlines: deadlinesOf(approval),
-      onExpiry: approval?.onExpiry ?? "deny",
-      webhook: approval?.webhook ?? null,
-    };
+    const supersededBy = newestVersion > input.version ? newestVersion : null;
+    return { supersededBy, ...approvalOf(approval) };
   },
 });
 export type ApprovalActivities = ReturnType<typeof createApprovalActivities>;
+
+export const approvalOf = (
+  approval: ApprovalPolicy | undefined,
+): Omit<FoundApproval, "supersededBy"> => ({
+  deadlines: deadlinesOf(approval),
+  onExpiry: approval?.onExpiry ?? "deny",
+  webhook: approval?.webhook ?? null,
+});

@@ -3,6 +3,7 @@ import type { S3Client } from "@aws-sdk/client-s3";
 import { log } from "@temporalio/activity";
 import type { Client } from "@temporalio/client";
 import type pg from "pg";
+import { hasOwnEndpoint, replacesInPlace } from "../fleet/serving.js";
 import { withdrawalWords } from "../fleet/way-back.js";
 import type { Publication } from "../workflows/messages.js";
 import { rejectRequests, type RejectedRequest } from "./answer-releases.js";
@@ -13,6 +14,7 @@ import {
   type AskedVersion,
   type StageRef,
 } from "./ledger/publications.js";
+import { wantVersion } from "./ledger/customer-endpoints.js";
 import { withHeartbeat } from "./patience.js";
 import { copyArtifact } from "./served-artifacts.js";
 
@@ -39,8 +41,8 @@ export interface RejectedPublication {
 export interface CopyReport {
   readonly rejected: readonly RejectedPublication[];
   /**
-   * Customers whose one artifact (`stable` naming) may hold another version than before: the endpoint has to be
-   * refreshed, and what does not serve in the end has to be put back.
+   * Customers whose one artifact (`stable` naming), or endpoint of their own, may hold another version than before:
+   * the endpoint has to be refreshed, and what does not serve in the end has to be put back.
    */
   readonly overwritten: readonly string[];
 }
@@ -83,7 +85,7 @@ async function copyBatch(
   await inParallel(COPIES_AT_A_TIME, accepted, async ({ request, version }) => {
     const because = await copy(dependencies, place, version);
     if (because !== null) rejected.push({ ...request, because });
-    else if (version.naming === "stable" && version.publication?.state !== "serving")
+    else if (replacesInPlace(version.serving) && version.publication?.state !== "serving")
       overwritten.add(request.customerKey);
   });
   await rejectRequests(dependencies, place, rejected);
@@ -99,7 +101,9 @@ const refused = ({ customerKey, version, because }: RejectedRequest): RejectedPu
 });
 
 const isOverwriting = (version: AskedVersion | undefined): boolean =>
-  version?.naming === "stable" && version.publication?.state === "copied";
+  version !== undefined &&
+  replacesInPlace(version.serving) &&
+  version.publication?.state === "copied";
 
 /** Why the version may not be published; null when it may. What was approved and then rejected may try again. */
 export function refusalOf(asked: AskedVersion | undefined): string | null {
@@ -125,16 +129,25 @@ export function refusalOf(asked: AskedVersion | undefined): string | null {
   }
 }
 
-/** Why there is nothing to copy; null when the copy is in place. */
+/** Why there is nothing to copy; null when the copy is in place, and an endpoint of the customer's own is told. */
 async function copy(
   store: ArtifactDependencies,
   place: StageRef,
-  { release, publication, naming, targetModel, version }: AskedVersion,
+  { customerKey, release, publication, serving, address, ...asked }: AskedVersion,
 ): Promise<string | null> {
   if (!release) return "no approval on record";
   // It is there and in the containers' memory: overwriting it with itself would only cost a refresh.
-  if (naming === "stable" && publication?.state === "serving") return null;
+  if (replacesInPlace(serving) && publication?.state === "serving") return null;
+  const { targetModel, version, specHash } = asked;
   const { artifactUri } = release;
-  const isThere = await copyArtifact(store, place, { targetModel, version, artifactUri });
-  return isThere ? null : `its artifact is gone: ${artifactUri} does not exist`;
+  const { generation } = serving;
+  const folder = { ...place, generation };
+  const isThere = await copyArtifact(store, folder, { targetModel, version, artifactUri });
+  if (!isThere) return `its artifact is gone: ${artifactUri} does not exist`;
+  if (hasOwnEndpoint(serving.kind) && specHash !== null)
+    await wantVersion(store.ledger, place, {
+      ...{ customerKey, version, specHash },
+      endpointName: address.endpointName,
+    });
+  return null;
 }

@@ -7,12 +7,13 @@ import type { FleetSpec } from "../fleet/spec.schema.js";
 import type { Window } from "../fleet/window.js";
 import type { CycleReport } from "../workflows/messages.js";
 import { permanent } from "./application-failure.js";
+import { assertOneNumbering } from "./ledger/cohorts.js";
 import type { CycleRef } from "./ledger/cycles.js";
 import { countCustomers } from "./ledger/customers.js";
 import { parseSpec } from "./ledger/specs.js";
 import { withHeartbeat } from "./patience.js";
 import { planCustomers, type CyclePlan } from "./plan-customers.js";
-import { assertRoom } from "./tuning-room.js";
+import { assertInstances, assertRoom } from "./tuning-room.js";
 
 export type { CycleRef } from "./ledger/cycles.js";
 
@@ -44,7 +45,7 @@ export interface ReadShardInput extends CycleRef {
 }
 
 export interface SetCycleStateInput extends CycleRef {
-  readonly state: "exporting" | "planning" | "training";
+  readonly state: "preparing" | "planning" | "training";
 }
 
 export interface CloseCycleInput extends CycleRef {
@@ -55,15 +56,18 @@ export interface CloseCycleInput extends CycleRef {
 export const createCycleActivities = ({ ledger, account, maxTrainingJobs }: CycleDependencies) => ({
   /**
    * Records the spec and the cycle. A cycle that exists is opened again: same id, its data exported anew. Throws
-   * AccountMismatch, or SpecInvalid for searches that the quota has no room for, before anything is recorded.
+   * AccountMismatch, or SpecInvalid for jobs that the quota has no room for and for training that numbers its
+   * versions otherwise than the fleet has, before anything is recorded.
    */
   async openCycle(input: OpenCycleInput): Promise<{ specHash: string }> {
     const spec = parseSpec(input.spec, input.spec.name);
     const [stage] = spec.stages;
     if (stage.account !== account) throw accountMismatch(stage, account);
     const { testing = false } = input;
-    if (spec.tuning !== undefined)
+    if (spec.training.kind === "sharded") assertInstances(spec.training.instances, maxTrainingJobs);
+    else if (spec.tuning !== undefined)
       assertRoom(mostParallel(spec.tuning, { testing }), maxTrainingJobs);
+    await assertOneNumbering(ledger, spec.name, spec.training.kind);
     const hash = specHash(spec);
     await ledger.query(
       `with spec as (
@@ -75,7 +79,8 @@ export const createCycleActivities = ({ ledger, account, maxTrainingJobs }: Cycl
          set spec_hash = excluded.spec_hash, window_floor = excluded.window_floor,
              window_ceiling = excluded.window_ceiling, workflow_id = excluded.workflow_id,
              forced = excluded.forced, testing = excluded.testing, state = excluded.state,
-             rows = null, reason = null, ended_at = null`,
+             rows = null, prepared = null, transformed = null, generation = null, reason = null,
+             ended_at = null`,
       [
         spec.name,
         hash,
@@ -91,7 +96,10 @@ export const createCycleActivities = ({ ledger, account, maxTrainingJobs }: Cycl
     return { specHash: hash };
   },
 
-  /** Decides for every exported customer whether it is trained, and puts those that are into shards. Heartbeats. */
+  /**
+   * Decides for every exported customer whether it is trained, and puts those that are into shards. Heartbeats. Throws
+   * SpecInvalid when a sharded job would have more instances than customers to train.
+   */
   planCycle: (input: PlanCycleInput): Promise<CyclePlan> =>
     withHeartbeat(() => planCustomers(ledger, input)),
 

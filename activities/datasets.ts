@@ -112,6 +112,7 @@ async function streamRows(
     bucket,
     window: uploads,
     buffers,
+    oneObject: cycle.spec.training.kind === "sharded",
     minimumRows,
     keep,
   });

@@ -7,7 +7,6 @@ import {
 import { log } from "@temporalio/activity";
 import { LIMITS } from "../fleet/limits.js";
 import { endpointConfigPrefix, isOwnConfig } from "../fleet/names.js";
-import type { StageRef } from "./ledger/publications.js";
 import { messageOf } from "./application-failure.js";
 
 /**
@@ -16,32 +15,32 @@ import { messageOf } from "./application-failure.js";
  */
 export async function collectConfigs(
   sagemaker: SageMakerClient,
-  { fleet, stage }: StageRef,
+  endpointName: string,
   live: string,
 ): Promise<void> {
   try {
     const listed = await sagemaker.send(
       new ListEndpointConfigsCommand({
-        NameContains: endpointConfigPrefix(fleet, stage),
+        NameContains: endpointConfigPrefix(endpointName),
         SortBy: "CreationTime",
         SortOrder: "Descending",
         MaxResults: LIMITS.listPageSize,
       }),
     );
     const names = (listed.EndpointConfigs ?? []).map((config) => config.EndpointConfigName ?? "");
-    for (const EndpointConfigName of configsToDelete(names, { fleet, stage, live }))
+    for (const EndpointConfigName of configsToDelete(names, { endpointName, live }))
       await sagemaker.send(new DeleteEndpointConfigCommand({ EndpointConfigName }));
   } catch (error) {
-    log.warn("old endpoint configs not deleted", { fleet, stage, because: messageOf(error) });
+    log.warn("old endpoint configs not deleted", { endpointName, because: messageOf(error) });
   }
 }
 
 /** Of one page, newest first; a longer list shrinks with every refresh. */
 export function configsToDelete(
   newestFirst: readonly string[],
-  { fleet, stage, live }: StageRef & { readonly live: string },
+  { endpointName, live }: { readonly endpointName: string; readonly live: string },
 ): string[] {
-  const own = newestFirst.filter((name) => isOwnConfig(name, fleet, stage));
+  const own = newestFirst.filter((name) => isOwnConfig(name, endpointName));
   const others = own.filter((name) => name !== live);
   return others.slice(LIMITS.endpointConfigsKept - 1);
 }

@@ -70,7 +70,8 @@ export async function refreshEndpoint(
   }
 }
 
-async function describeEndpoint(
+/** Undefined when there is none of that name. */
+export async function describeEndpoint(
   sagemaker: SageMakerClient,
   EndpointName: string,
 ): Promise<DescribeEndpointOutput | undefined> {
@@ -134,7 +135,8 @@ async function unlessExists(create: () => Promise<unknown>): Promise<void> {
   }
 }
 
-const refusedWith = (error: unknown, text: RegExp): error is Error =>
+/** Said by SageMaker's control plane in so many words: it has no error code for it. */
+export const refusedWith = (error: unknown, text: RegExp): error is Error =>
   error instanceof Error && error.name === "ValidationException" && text.test(error.message);
 
 /** A model or config that was made a moment ago may not be seen by the next call. */

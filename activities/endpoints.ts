@@ -6,13 +6,17 @@ import { log } from "@temporalio/activity";
 import type { Client } from "@temporalio/client";
 import type pg from "pg";
 import { endpointName } from "../fleet/names.js";
-import type { Publication } from "../workflows/messages.js";
+import { hasOwnEndpoint } from "../fleet/serving.js";
+import type { FleetSpec } from "../fleet/spec.schema.js";
+import { DEFAULT_PACE, type Publication } from "../workflows/messages.js";
 import { answerRelease, isServing, rejectRequests, servingOutcome } from "./answer-releases.js";
 import type { PublicationBatch } from "./artifacts.js";
+import { settleCustomerEndpoints } from "./customer-endpoints.js";
 import { collectConfigs } from "./endpoint-configs.js";
 import { endpointParts } from "./endpoint-request.js";
 import { refreshEndpoint } from "./endpoint-refresh.js";
 import { inParallel } from "./in-parallel.js";
+import { readCustomerEndpoint } from "./ledger/customer-endpoints.js";
 import { readReleasedSpec } from "./ledger/released-spec.js";
 import {
   readAskedVersions,
@@ -22,6 +26,7 @@ import {
 } from "./ledger/publications.js";
 import { withHeartbeat } from "./patience.js";
 import { putPointer } from "./pointers.js";
+import { refreshPipelines, removeUnusedEndpoints } from "./pipeline-endpoints.js";
 import { verifyModel, type Verdict } from "./verification.js";
 
 export interface EndpointDependencies {
@@ -35,6 +40,8 @@ export interface EndpointDependencies {
   readonly roleArn: string;
   /** At most so many seconds between looks at an endpoint that is being made or changed. */
   readonly pollSeconds: number;
+  /** Clients follow the pointer within this time; by default that of a withdrawal. */
+  readonly graceSeconds?: number;
 }
 
 export interface EnsureEndpointInput {
@@ -50,22 +57,27 @@ export interface EnsureEndpointInput {
 const VERIFICATIONS_AT_A_TIME = 8;
 
 export const createEndpointActivities = (dependencies: EndpointDependencies) => ({
-  /** Creates or updates the endpoint; heartbeats until it is in service on the wanted config. */
-  async ensureEndpoint({
-    fleet,
-    stage,
-    at,
-    reload,
-  }: EnsureEndpointInput): Promise<{ endpointName: string }> {
-    const { ledger, sagemaker } = dependencies;
-    const spec = await readReleasedSpec(ledger, fleet);
-    const parts = endpointParts({ ...dependencies, spec, stage, at });
-    await withHeartbeat(async () => {
-      const live = await refreshEndpoint(dependencies, parts, reload);
-      if (live === parts.config.EndpointConfigName)
-        await collectConfigs(sagemaker, { fleet, stage }, live);
-    });
-    return { endpointName: parts.endpointName };
+  /**
+   * Creates or updates the stage's endpoint; of a fleet with an endpoint for each customer, all of those that the
+   * ledger wants otherwise than they are. Heartbeats until they are in service.
+   */
+  async ensureEndpoint(input: EnsureEndpointInput): Promise<{ endpointName: string }> {
+    const { fleet, stage } = input;
+    const spec = await readReleasedSpec(dependencies.ledger, fleet);
+    const progress = { done: 0, of: 0 };
+    await withHeartbeat(
+      async () => {
+        const { kind } = spec.endpoint;
+        if (kind === "multi-model") await refreshShared(dependencies, input, spec);
+        await refreshPipelines(dependencies, { fleet, stage });
+        // Also of a fleet that has just changed its mind.
+        await settleCustomerEndpoints(dependencies, { fleet, stage }, (done, of) =>
+          Object.assign(progress, { done, of }),
+        );
+      },
+      () => progress,
+    );
+    return { endpointName: endpointName(fleet, stage) };
   },
 
   /**
@@ -97,6 +109,9 @@ export const createEndpointActivities = (dependencies: EndpointDependencies) => 
         ),
       () => ({ done, of: publications.length }),
     );
+    // While they wait, nothing of this stage is published.
+    const grace = dependencies.graceSeconds ?? DEFAULT_PACE.graceSeconds;
+    await withHeartbeat(() => removeUnusedEndpoints(dependencies, place, grace));
     log.info("publications settled", { ...place, of: done, failures: failures.length });
     if (failures.length > 0) throw failures[0];
     const settled = await readAskedVersions(dependencies.ledger, place, publications);
@@ -120,6 +135,18 @@ export const createEndpointActivities = (dependencies: EndpointDependencies) => 
 });
 export type EndpointActivities = ReturnType<typeof createEndpointActivities>;
 
+/** One endpoint for all customers. */
+async function refreshShared(
+  dependencies: EndpointDependencies,
+  { stage, at, reload }: EnsureEndpointInput,
+  spec: FleetSpec,
+): Promise<void> {
+  const parts = endpointParts({ ...dependencies, spec, stage, at });
+  const live = await refreshEndpoint(dependencies, parts, reload);
+  if (live === parts.config.EndpointConfigName)
+    await collectConfigs(dependencies.sagemaker, parts.endpointName, live);
+}
+
 /** One publication to its end; what an earlier attempt has ended is only told again. */
 async function settle(
   dependencies: EndpointDependencies,
@@ -133,9 +160,10 @@ async function settle(
   if (isServing(asked)) return answerRelease(dependencies.temporal, request, servingOutcome(asked));
   if (asked.publication.state !== "copied")
     return reject(asked.publication.reason ?? "a newer version took its place");
+  const missing = await missingEndpoint(dependencies, place, asked);
+  if (missing !== null) return reject(missing);
   const verdict = await verifyModel(dependencies.runtime, {
-    endpointName: endpointName(place.fleet, place.stage),
-    targetModel: asked.targetModel,
+    ...asked.address,
     rows: asked.verificationRows,
     predictions: asked.predictions,
   });
@@ -143,6 +171,18 @@ async function settle(
   const refused = await serve(dependencies, place, asked, verdict);
   if (refused !== null) return reject(refused);
   await answerRelease(dependencies.temporal, request, servingOutcome(asked));
+}
+
+/** Why the customer's own endpoint does not have the version; null when it has, or he has none of his own. */
+async function missingEndpoint(
+  { ledger }: EndpointDependencies,
+  place: StageRef,
+  { customerKey, version, serving }: AskedVersion,
+): Promise<string | null> {
+  if (!hasOwnEndpoint(serving.kind)) return null;
+  const endpoint = await readCustomerEndpoint(ledger, place, customerKey);
+  if (endpoint?.version !== version) return "its endpoint was given to another version meanwhile";
+  return endpoint.state === "live" ? null : (endpoint.reason ?? "its endpoint was not made");
 }
 
 /** Why the version may not serve although it could; null when it does. */

@@ -112,7 +112,8 @@ async function readContender(
   return row;
 }
 
-function completed(
+/** Throws what the job failed with; while it runs, a failure that is retried. */
+export function completed(
   job: DescribeTrainingJobResponse | null,
   name: string,
 ): DescribeTrainingJobResponse {
@@ -133,8 +134,8 @@ function completed(
   });
 }
 
-/** Without these figures a script that ignores its champion would always win. */
-function assertComplete(evaluation: Evaluation, championVersion: number | null): void {
+/** Without these figures a script that ignores its champion would always win. Throws TrainingAlgorithmError. */
+export function assertComplete(evaluation: Evaluation, championVersion: number | null): void {
   if (championVersion !== null && evaluation.champion === null)
     throw permanent(FAILURES.trainingAlgorithmError, {
       message: `the training script did not score the champion (version ${championVersion}): champion:rmse is missing`,
@@ -148,7 +149,8 @@ function assertComplete(evaluation: Evaluation, championVersion: number | null):
     });
 }
 
-function improvementOf(evaluation: Evaluation, gate: GatePolicy): Improvement | null {
+/** As the ledger keeps it; null without champion. */
+export function improvementOf(evaluation: Evaluation, gate: GatePolicy): Improvement | null {
   const estimate = improvementOver(evaluation, gate.metric);
   if (estimate === null) return null;
   const { metric, confidence } = comparisonRequest(gate);

@@ -1,5 +1,6 @@
 /** Records that one customer failed, and why, so that the rest of the fleet goes on. */
 import type pg from "pg";
+import { LIMITS } from "../fleet/limits.js";
 import { withoutSecrets } from "./application-failure.js";
 import type { CycleRef } from "./ledger/cycles.js";
 
@@ -26,7 +27,7 @@ export const createFailureActivities = ({ ledger }: FailureDependencies) => ({
         input.cycle,
         input.customerKey,
         input.errorType,
-        withoutSecrets(input.reason).slice(0, 4000),
+        withoutSecrets(input.reason).slice(0, LIMITS.reasonLength),
       ],
     );
     return { customer: rows[0]?.customer ?? input.customerKey };

@@ -1,10 +1,11 @@
-/** Watches SageMaker's training and tuning jobs for everybody who waits for one, and signals the owners. */
+/** Watches SageMaker's jobs of every kind for everybody who waits for one, and signals the owners. */
 import { setTimeout as delay } from "node:timers/promises";
 import type { SageMakerClient } from "@aws-sdk/client-sagemaker";
 import { cancellationSignal, heartbeat, log } from "@temporalio/activity";
 import { WorkflowNotFoundError, type Client } from "@temporalio/client";
 import type pg from "pg";
 import { jobEnded, type JobEnded, type WatchJobsInput } from "../workflows/messages.js";
+import { describeProcessingJob, describeTransformJob } from "./describe-cycle-job.js";
 import { describeJob } from "./describe-job.js";
 import { describeTuningJob } from "./describe-tuning-job.js";
 import { inParallel } from "./in-parallel.js";
@@ -41,8 +42,8 @@ const DEAD_ADMISSION = 10 * 60;
 
 export const createJobWatcherActivities = (dependencies: JobWatcherDependencies) => ({
   /**
-   * Runs long and heartbeats every few seconds. Signals of training jobs carry the status only; whoever needs the
-   * reason of a failure calls findEndedJob. Those of tuning jobs carry the best training job too. Returns idle when no job has been awaited for a while: the workflow then
+   * Runs long and heartbeats every few seconds. Signals carry the status only; whoever needs the
+   * reason of a failure looks at the job. Those of tuning jobs carry the best training job too. Returns idle when no job has been awaited for a while: the workflow then
    * completes, and startTrainingJob wakes it again; and not idle after an hour.
    */
   async watchJobs(place: WatchJobsInput): Promise<{ idle: boolean }> {
@@ -78,7 +79,7 @@ async function round(
   listed: Listed,
 ): Promise<Listed> {
   const next: Partial<Record<JobKind, ListedUntil>> = {};
-  for (const kind of ["training", "tuning"] as const) {
+  for (const kind of ["training", "tuning", "processing", "transform"] as const) {
     const jobs = awaited.filter((job) => job.kind === kind);
     if (jobs.length === 0) continue;
     const until = await unlessThrottled("job watcher", () =>
@@ -149,6 +150,15 @@ async function readSearches(
     }
 }
 
+const describers: Readonly<
+  Record<JobKind, (sagemaker: SageMakerClient, jobName: string) => Promise<object | null>>
+> = {
+  training: describeJob,
+  tuning: describeTuningJob,
+  processing: describeProcessingJob,
+  transform: describeTransformJob,
+};
+
 /** Gives back places that dead admissions hold; one whose job was created after all is only looked at again. */
 async function reclaim(
   { ledger, sagemaker }: JobWatcherDependencies,
@@ -158,8 +168,8 @@ async function reclaim(
     (job) => job.admittedSeconds !== null && job.admittedSeconds > DEAD_ADMISSION,
   );
   if (dead === undefined) return;
-  const describe = dead.kind === "tuning" ? describeTuningJob : describeJob;
-  if ((await describe(sagemaker, dead.jobName)) === null) await dismissJob(ledger, dead.jobName);
+  if ((await describers[dead.kind](sagemaker, dead.jobName)) === null)
+    await dismissJob(ledger, dead.jobName);
   else
     await ledger.query(
       "update jobs set state = 'created', created_at = admitted_at where job_name = $1",

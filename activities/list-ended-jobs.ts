@@ -1,7 +1,9 @@
 /** Finds which awaited jobs of one kind have ended, with as few pages of SageMaker's list as will do. */
 import {
   ListHyperParameterTuningJobsCommand,
+  ListProcessingJobsCommand,
   ListTrainingJobsCommand,
+  ListTransformJobsCommand,
   type SageMakerClient,
 } from "@aws-sdk/client-sagemaker";
 import { LIMITS } from "../fleet/limits.js";
@@ -105,6 +107,26 @@ const readPage: Readonly<
     const summaries = (page.HyperParameterTuningJobSummaries ?? []).map((job) => ({
       name: job.HyperParameterTuningJobName,
       status: job.HyperParameterTuningJobStatus,
+      created: job.CreationTime,
+      modified: job.LastModifiedTime,
+    }));
+    return { summaries, token: page.NextToken };
+  },
+  processing: async (sagemaker, request) => {
+    const page = await sagemaker.send(new ListProcessingJobsCommand(listOptions(request)));
+    const summaries = (page.ProcessingJobSummaries ?? []).map((job) => ({
+      name: job.ProcessingJobName,
+      status: job.ProcessingJobStatus,
+      created: job.CreationTime,
+      modified: job.LastModifiedTime,
+    }));
+    return { summaries, token: page.NextToken };
+  },
+  transform: async (sagemaker, request) => {
+    const page = await sagemaker.send(new ListTransformJobsCommand(listOptions(request)));
+    const summaries = (page.TransformJobSummaries ?? []).map((job) => ({
+      name: job.TransformJobName,
+      status: job.TransformJobStatus,
       created: job.CreationTime,
       modified: job.LastModifiedTime,
     }));

@@ -139,3 +139,11 @@ export const line = (text: string, length: number): string =>
 /** Who decided, and why: what the registry shows beside the status. */
 export const approvalDescription = ({ by, note }: Pick<Decision, "by" | "note">): string =>
   line(note === undefined ? by : `${by}: ${note}`, 1024);
+
+/** `…:model-package/<group>/<version>`: the version is the registry's to give. */
+export function versionOf(arn: string): number {
+  const version = Number(/\/(\d+)$/.exec(arn)?.[1]);
+  if (!Number.isInteger(version))
+    throw new Error(`"${arn}" is no ARN of a versioned model package`);
+  return version;
+}

@@ -13,6 +13,7 @@ import { chooseSearchSize, type PastEvaluation, type SearchSize } from "../fleet
 import type { FleetSpec } from "../fleet/spec.schema.js";
 import { readCycle, type Cycle, type CycleRef } from "./ledger/cycles.js";
 import { readSpec, type SpecRef } from "./ledger/specs.js";
+import { assertShared } from "./tuning-room.js";
 
 export interface CyclePlan {
   /** All customers of the cycle, also those that an earlier run of it has released already. */
@@ -51,6 +52,8 @@ export async function planCustomers(
     }
     await recordPlans(ledger, { ...input, specHash: cycle.specHash }, planned);
   }
+  const { training } = cycle.spec;
+  if (training.kind === "sharded") assertShared(counts.train, training.instances);
   return { ...counts, shards: Math.ceil(counts.train / input.shardSize) };
 }
 

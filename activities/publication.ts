@@ -53,7 +53,8 @@ export const createPublicationActivities = ({ temporal }: PublicationDependencie
 });
 export type PublicationActivities = ReturnType<typeof createPublicationActivities>;
 
-function endpointOf({ fleet, stage, pace }: ServeEndpointInput) {
+/** What starts the workflow that owns a stage's endpoint. */
+export function endpointOf({ fleet, stage, pace }: ServeEndpointInput) {
   const endpoint: ServeEndpointInput = { fleet, stage, pace };
   return {
     workflowId: workflowIds.serveEndpoint(fleet, stage),

@@ -14,6 +14,7 @@ import {
 import { defineSearchAttributeKey } from "@temporalio/common";
 import type pg from "pg";
 import { callRate, LIMITS } from "../fleet/limits.js";
+import { COHORT_KEY } from "../fleet/names.js";
 import { registryChange } from "../fleet/registry-change.js";
 import { SEARCH_ATTRIBUTES } from "../fleet/search-attributes.js";
 import {
@@ -25,6 +26,7 @@ import {
   WORKFLOWS,
   type Decision,
   type WatchRegistryInput,
+  type WithdrawCohortInput,
   type WithdrawModelInput,
 } from "../workflows/messages.js";
 import { inParallel } from "./in-parallel.js";
@@ -32,6 +34,7 @@ import {
   leaveRegistryWatch,
   learntInterval,
   showRegistryWatcher,
+  watchedCohorts,
   watchedVersions,
   type Place,
   type WatchedVersion,
@@ -112,10 +115,12 @@ async function round(
     progress[kind] = page.length < limit ? null : (page.at(-1) ?? null);
     return page.length;
   };
+  const cohorts = await watchedCohorts(dependencies.ledger, place);
+  await lookAt(dependencies, cohorts);
   const undecided = await look("undecided", perCall * Math.max(1, calls - 1));
   const left = calls - Math.ceil(undecided / perCall);
   const serving = await look("serving", perCall * Math.max(1, left));
-  return undecided + serving > 0;
+  return cohorts.length + undecided + serving > 0;
 }
 
 async function callsOfRound(
@@ -176,6 +181,8 @@ async function carryOut(
     if (change === "approve")
       await release.signal(approve, { by, ...(note === undefined ? {} : { note }) });
     else if (change === "deny") await release.signal(deny, { by, note: because });
+    else if (customerKey === COHORT_KEY)
+      await startCohortWithdrawal(temporal, version, { verdict: "deny", by, note: because });
     else await startWithdrawal(temporal, version, { verdict: "deny", by, note: because });
   } catch (error) {
     // It has just ended, and the ledger is about to say how.
@@ -224,6 +231,30 @@ async function startWithdrawal(
         },
       ],
       staticSummary: `Withdraw version ${version} of ${customerKey} of ${fleet}`,
+    });
+  } catch (error) {
+    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+  }
+}
+
+async function startCohortWithdrawal(
+  temporal: Client,
+  { fleet, stage, version }: WatchedVersion,
+  decision: Decision,
+): Promise<void> {
+  // Withdrawn a moment ago.
+  if (stage === null) return;
+  const args: WithdrawCohortInput = { fleet, stage, version, decision, pace: DEFAULT_PACE };
+  try {
+    await temporal.workflow.start(WORKFLOWS.withdrawCohort, {
+      workflowId: workflowIds.withdrawCohort(fleet, version),
+      taskQueue: TASK_QUEUES.control,
+      args: [args],
+      workflowIdReusePolicy: "ALLOW_DUPLICATE",
+      typedSearchAttributes: [
+        { key: defineSearchAttributeKey(SEARCH_ATTRIBUTES.fleet, "KEYWORD"), value: fleet },
+      ],
+      staticSummary: `Withdraw version ${version} of all customers of ${fleet}`,
     });
   } catch (error) {
     if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;

@@ -22,7 +22,12 @@ import {
   type Contender,
 } from "./ledger/releases.js";
 import { readSpec } from "./ledger/specs.js";
-import { approvalDescription, line, modelPackageRequest } from "./model-package-request.js";
+import {
+  approvalDescription,
+  line,
+  modelPackageRequest,
+  versionOf,
+} from "./model-package-request.js";
 import { modelQuality } from "./model-quality.js";
 import { TAGS } from "./training-job-request.js";
 
@@ -152,14 +157,6 @@ async function createPackage(
   const { ModelPackageArn } = await sagemaker.send(new CreateModelPackageCommand(request));
   if (ModelPackageArn === undefined) throw new Error("CreateModelPackage returned no ARN");
   return ModelPackageArn;
-}
-
-/** `…:model-package/<group>/<version>`: the version is the registry's to give. */
-function versionOf(arn: string): number {
-  const version = Number(/\/(\d+)$/.exec(arn)?.[1]);
-  if (!Number.isInteger(version))
-    throw new Error(`"${arn}" is no ARN of a versioned model package`);
-  return version;
 }
 
 const notEvaluated = ({ cycle, customerKey }: RegisterModelInput) =>

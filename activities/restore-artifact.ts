@@ -2,7 +2,9 @@
 import { log } from "@temporalio/activity";
 import type pg from "pg";
 import { namingOf, targetModel } from "../fleet/names.js";
+import { hasOwnEndpoint } from "../fleet/serving.js";
 import { versionToGoBackTo } from "../fleet/way-back.js";
+import { wantInstead } from "./ledger/customer-endpoints.js";
 import type { StageRef } from "./ledger/publications.js";
 import {
   readCustomerVersions,
@@ -50,7 +52,10 @@ export async function restoreArtifact(
     const isThere = isVersioned
       ? await putVersioned(dependencies, place, customerKey, versions)
       : await overwriteStable(dependencies, place, customerKey, next);
-    if (isThere) return { restored, reload: !isVersioned };
+    if (isThere) {
+      await wantRestored(dependencies.ledger, place, customerKey, { serving, next });
+      return { restored, reload: !isVersioned };
+    }
     if (serving?.withdrawal && next !== null) {
       const because = `its artifact is gone: ${next.artifactUri} does not exist`;
       const passed = { customerKey, version: serving.version, candidate: next.version, because };
@@ -62,6 +67,21 @@ export async function restoreArtifact(
     await removeArtifact(dependencies, place, targetModel(customerKey, 0, "stable"));
     return { restored, reload: true };
   }
+}
+
+/** What a customer's own endpoint shall serve. Without a way back it keeps the denied version until nobody is sent there. */
+async function wantRestored(
+  ledger: pg.Pool,
+  place: StageRef,
+  customerKey: string,
+  { serving, next }: { serving: CustomerVersion | undefined; next: CustomerVersion | null },
+): Promise<void> {
+  const isOwn = serving !== undefined && hasOwnEndpoint(serving.endpointKind ?? "multi-model");
+  if (isOwn && next === null) return;
+  await wantInstead(ledger, place, {
+    customerKey,
+    version: isOwn ? (next?.version ?? null) : null,
+  });
 }
 
 /** The version that the ledger says serves; if it is withdrawn, the one to go back to. */
@@ -85,8 +105,9 @@ async function putVersioned(
   const next = versionToServe(versions);
   if (next !== null) {
     const target = targetModel(customerKey, next.version);
-    const isThere = (await heldVersion(store, place, target)) !== null;
-    if (!isThere && !(await copyArtifact(store, place, { ...next, targetModel: target })))
+    const folder = { ...place, generation: next.generation };
+    const isThere = (await heldVersion(store, folder, target)) !== null;
+    if (!isThere && !(await copyArtifact(store, folder, { ...next, targetModel: target })))
       return false;
   }
   // A fleet that has just changed to stable names, and whose first such version was refused.

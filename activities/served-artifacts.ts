@@ -14,6 +14,11 @@ export interface ArtifactStore {
   readonly bucket: string;
 }
 
+/** Where an endpoint's models are: a stage's, or of a pipeline those of one generation of its preprocessor. */
+export interface ModelFolder extends StageRef {
+  readonly generation?: number | null;
+}
+
 export interface ServedArtifact {
   readonly targetModel: string;
   readonly version: number;
@@ -27,7 +32,7 @@ const VERSION_KEY = "modelfleet-version";
 /** Within S3. False when the source is gone; then nothing has changed. */
 export async function copyArtifact(
   { s3, bucket }: ArtifactStore,
-  place: StageRef,
+  place: ModelFolder,
   { targetModel, version, artifactUri }: ServedArtifact,
 ): Promise<boolean> {
   const source = parseS3Uri(artifactUri);
@@ -52,7 +57,7 @@ export async function copyArtifact(
 /** The version that the endpoint would load under this name; null when there is no such object. */
 export async function heldVersion(
   { s3, bucket }: ArtifactStore,
-  place: StageRef,
+  place: ModelFolder,
   targetModel: string,
 ): Promise<number | null> {
   const Key = s3Keys.artifact({ ...place, targetModel });
@@ -68,7 +73,7 @@ export async function heldVersion(
 /** What the training job left stays where it is; this was a copy. */
 export async function removeArtifact(
   { s3, bucket }: ArtifactStore,
-  place: StageRef,
+  place: ModelFolder,
   targetModel: string,
 ): Promise<void> {
   const Key = s3Keys.artifact({ ...place, targetModel });

@@ -3,9 +3,12 @@ import type { SageMakerClient } from "@aws-sdk/client-sagemaker";
 import type { SageMakerRuntimeClient } from "@aws-sdk/client-sagemaker-runtime";
 import { log } from "@temporalio/activity";
 import { WorkflowNotFoundError, type Client } from "@temporalio/client";
-import { endpointName, namingOf, targetModel } from "../fleet/names.js";
+import { namingOf, targetModel } from "../fleet/names.js";
+import type pg from "pg";
+import { hasOwnEndpoint, servingAddress, type ServingAddress } from "../fleet/serving.js";
 import { withdrawalWords } from "../fleet/way-back.js";
 import { withdrawn, type Withdrawal, type WithdrawalOutcome } from "../workflows/messages.js";
+import { readCustomerEndpoint } from "./ledger/customer-endpoints.js";
 import type { StageRef } from "./ledger/publications.js";
 import {
   readCustomerVersions,
@@ -50,8 +53,9 @@ export async function settleWithdrawal(
     return true;
   }
   if (leaving?.withdrawal) {
-    // The bytes of a stable name may be its own already: the batch that publishes it puts them right.
-    if (put === null && leaving.publication === "copied" && isStable(leaving)) return false;
+    // The bytes of a stable name, or the customer's endpoint, may be its own already: the next batch puts them right.
+    if (put === null && leaving.publication === "copied" && isReplacedInPlace(leaving))
+      return false;
     const { askedBy: by, because } = leaving.withdrawal;
     await recordNothingToMove(dependencies.ledger, place, {
       ...{ customerKey, version, servesVersion: serving?.version ?? null },
@@ -76,8 +80,9 @@ async function moveOn(
   { customerKey, versions, put }: Moving,
 ): Promise<CustomerVersion | null | undefined> {
   const { ledger, runtime } = dependencies;
-  // The containers remember what they loaded under a stable name until they are refreshed.
-  if (put === null && isStable(leaving)) return undefined;
+  // The containers remember what they loaded under a stable name until they are refreshed; and an endpoint of the
+  // customer's own has one version only.
+  if (put === null && isReplacedInPlace(leaving)) return undefined;
   const next = await acceptedByRegistry(dependencies, place, leaving, { customerKey, versions });
   // Denied or passed over since the artifact was put there: that version's is to be put there first.
   if (put !== null && put.version !== (next?.version ?? null)) return undefined;
@@ -89,12 +94,15 @@ async function moveOn(
     return isLeft ? null : undefined;
   }
   const target = targetModel(customerKey, next.version, isStable(leaving) ? "stable" : "versioned");
-  const verdict = await verifyModel(runtime, {
-    endpointName: endpointName(place.fleet, place.stage),
-    targetModel: target,
-    rows: next.verificationRows,
-    predictions: next.predictions,
-  });
+  const address = addressOf(place, leaving, { ...next, customerKey });
+  const verdict =
+    (await ownEndpointFailed(ledger, place, leaving, { ...next, customerKey })) ??
+    (await verifyModel(runtime, {
+      ...address,
+      rows: next.verificationRows,
+      predictions: next.predictions,
+    }));
+  if (verdict.kind === "open") return undefined;
   if (verdict.kind === "rejected") {
     const { because } = verdict;
     const passed = { customerKey, version, candidate: next.version, because };
@@ -104,12 +112,38 @@ async function moveOn(
   }
   const { offline, served, latencyMs } = verdict;
   const verification = { offline, served, latencyMs };
-  const pointed = { ...next, customerKey, targetModel: target };
-  const step = { customerKey, version, next: { ...pointed, verification } };
+  const pointed = { ...next, customerKey, address };
+  const step = { customerKey, version, next: { ...next, targetModel: target, verification } };
   const isMoved = await recordWayBack(ledger, place, step, () =>
     putPointer(dependencies, place, pointed),
   );
-  return isMoved ? { ...next, targetModel: target } : undefined;
+  return isMoved ? { ...next, targetModel: target, endpointKind: leaving.endpointKind } : undefined;
+}
+
+/** Why the customer's own endpoint does not have the version yet (`open`), or cannot have it; null when it has. */
+async function ownEndpointFailed(
+  ledger: pg.Pool,
+  place: StageRef,
+  leaving: CustomerVersion,
+  { customerKey, version }: CustomerVersion & { readonly customerKey: string },
+): Promise<{ kind: "open" } | { kind: "rejected"; because: string } | null> {
+  if (!hasOwnEndpoint(leaving.endpointKind ?? "multi-model")) return null;
+  const endpoint = await readCustomerEndpoint(ledger, place, customerKey);
+  if (endpoint?.version !== version || endpoint.state === "wanted" || endpoint.mayPass)
+    return { kind: "open" };
+  if (endpoint.state === "live") return null;
+  return { kind: "rejected", because: endpoint.reason ?? "its endpoint was not made" };
+}
+
+/** The way that the customer is served stays; only the model goes back. */
+function addressOf(
+  place: StageRef,
+  leaving: CustomerVersion,
+  { generation, ...version }: CustomerVersion & { readonly customerKey: string },
+): ServingAddress {
+  const naming = isStable(leaving) ? "stable" : "versioned";
+  const kind = leaving.endpointKind ?? "multi-model";
+  return servingAddress({ kind, naming, generation }, { ...place, ...version });
 }
 
 /** The version to serve; those that somebody has rejected in the registry since are passed over. */
@@ -138,12 +172,15 @@ async function tell(
   { version, withdrawWorkflowId, customerKey }: Withdrawal,
   serves: CustomerVersion | null,
 ): Promise<void> {
+  const hasOne = hasOwnEndpoint(serves?.endpointKind ?? "multi-model");
   const servesNow =
     serves === null
       ? null
       : {
           version: serves.version,
-          targetModel: serves.targetModel ?? targetModel(customerKey, serves.version),
+          targetModel: hasOne
+            ? null
+            : (serves.targetModel ?? targetModel(customerKey, serves.version)),
         };
   const outcome: WithdrawalOutcome = { version, servesNow };
   try {
@@ -152,6 +189,9 @@ async function tell(
     if (!(error instanceof WorkflowNotFoundError)) throw error;
   }
 }
+
+const isReplacedInPlace = (version: CustomerVersion): boolean =>
+  isStable(version) || hasOwnEndpoint(version.endpointKind ?? "multi-model");
 
 const isStable = ({ targetModel: target }: CustomerVersion): boolean =>
   target !== null && namingOf(target) === "stable";

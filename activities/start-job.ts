@@ -19,7 +19,7 @@ export interface StartJobDependencies extends WakeWatcherDependencies {
 /** What differs between SageMaker's kinds of jobs; `Seen` is what its Describe answers. */
 export interface KindOfJob<Request extends object, Seen> {
   /** For sentences. */
-  readonly called: "training job" | "tuning job";
+  readonly called: "training job" | "tuning job" | "processing job" | "transform job";
   readonly create: (request: Request) => Promise<unknown>;
   /** Null when SageMaker knows no job of that name. */
   readonly describe: (jobName: string) => Promise<Seen | null>;
@@ -140,16 +140,16 @@ async function refused(
   return error;
 }
 
-/** A search that asks for more than the whole quota, so that no waiting helps; by AWS's own figures. */
-function isTooWide({ kind }: NewJob, error: Error): boolean {
+/** A job that asks for more than the whole quota, so that no waiting helps; by AWS's own figures. */
+function isTooWide({ kind, slots }: NewJob, error: Error): boolean {
   const told = /\bis (\d+) [\s\S]*\brequest delta of (\d+)\b/.exec(messageOf(error));
-  return kind === "tuning" && told !== null && Number(told[2]) > Number(told[1]);
+  return (kind === "tuning" || slots > 1) && told !== null && Number(told[2]) > Number(told[1]);
 }
 
 const tooWide = (error: Error): ApplicationFailure =>
   permanent(FAILURES.specInvalid, {
-    message: `the search asks for more than the account's quota: ${messageOf(error)}`,
-    hint: "lower tuning.parallel or tuning.maxJobs, or ask AWS for a higher quota",
+    message: `the job asks for more than the account's quota: ${messageOf(error)}`,
+    hint: "lower tuning.parallel, tuning.maxJobs or training.instances, or ask AWS for a higher quota",
     cause: error,
   });
 

@@ -24,7 +24,27 @@ export interface TrainingJobPlan {
   readonly dataHash: string | null;
   /** Artifact of the model that serves, to be scored on the same rows. */
   readonly championUri: string | null;
+  readonly places: DataPlaces;
 }
+
+/** Where the rows are, when it is not where the export has put them. S3 keys of folders. */
+export interface DataPlaces {
+  /** What the preparation wrote in place of the cycle's own. */
+  readonly prepared: string | null;
+  /** What the preprocessor of a pipeline prepared. */
+  readonly transformed: string | null;
+  /** Of that preprocessor, and of the one that the champion was made with. */
+  readonly generation: number | null;
+  readonly championGeneration: number | null;
+}
+
+/** The export's own. */
+export const AS_EXPORTED: DataPlaces = {
+  prepared: null,
+  transformed: null,
+  generation: null,
+  championGeneration: null,
+};
 
 /** With its name and tags, in which the hash of everything else stands. */
 export function trainingJobRequest(plan: TrainingJobPlan): CreateTrainingJobRequest & {
@@ -87,7 +107,7 @@ export function trainingDefinition(plan: TrainingJobPlan) {
   const { training } = spec;
   return {
     AlgorithmSpecification: {
-      TrainingImage: containerImage(training.image, region),
+      TrainingImage: containerImage(training, region),
       TrainingInputMode: "File" as const,
       MetricDefinitions: METRIC_DEFINITIONS.map((definition) => ({ ...definition })),
     },
@@ -97,43 +117,66 @@ export function trainingDefinition(plan: TrainingJobPlan) {
       InstanceType: instanceType(training.instanceType),
       InstanceCount: 1,
       VolumeSizeInGB: training.volumeSizeInGb,
+      ...keepAlive(training),
     },
     RoleArn: roleArn,
     StoppingCondition: { MaxRuntimeInSeconds: training.maxRuntimeSeconds },
   };
 }
 
+/** The instance is kept for the next job; every job has to ask again, those of a search as well. */
+const keepAlive = (training: FleetSpec["training"]) =>
+  training.kind === "sharded" || training.keepAliveSeconds === undefined
+    ? {}
+    : { KeepAlivePeriodInSeconds: training.keepAliveSeconds };
+
 function inputChannels(plan: TrainingJobPlan): InputChannel[] {
-  const { spec, cycle, customerKey, bucket, championUri } = plan;
+  const { spec, cycle, customerKey, bucket, championUri, places } = plan;
   const fleet = spec.name;
+  const { prepared, transformed } = places;
+  const data = s3Keys.data(transformed ?? prepared ?? s3Keys.cycle(fleet, cycle));
+  const rowsIn = (folder: string): string => uri(bucket, `${folder}${customerKey}/`);
   const rows = CHANNELS.map((channel) =>
-    inputChannel(channel, {
-      uri: uri(bucket, s3Keys.channel({ fleet, cycle, customerKey, channel })),
-      contentType: "text/csv",
-    }),
+    inputChannel(channel, { uri: `${rowsIn(data)}${channel}/`, contentType: "text/csv" }),
   );
   const schema = inputChannel("schema", {
-    uri: uri(bucket, s3Keys.schema(fleet, cycle)),
+    uri: uri(bucket, s3Keys.schema(fleet, cycle, prepared)),
     contentType: "application/json",
   });
   if (championUri === null) return [...rows, schema];
   const champion = { uri: championUri, contentType: "application/x-tar" };
-  return [...rows, schema, inputChannel("champion", champion)];
+  return [...rows, schema, inputChannel("champion", champion), ...championRows(places, rowsIn)];
 }
 
-const inputChannel = (name: string, o: { uri: string; contentType: string }): InputChannel => ({
+/** A champion of an older generation is scored on the same rows as its own preprocessor prepares them. */
+function championRows(
+  { transformed, generation, championGeneration }: DataPlaces,
+  rowsIn: (folder: string) => string,
+): InputChannel[] {
+  if (transformed === null || championGeneration === null || championGeneration === generation)
+    return [];
+  const folder = s3Keys.championRows(transformed, championGeneration);
+  return [
+    inputChannel("champion_test", { uri: `${rowsIn(folder)}test/`, contentType: "text/csv" }),
+  ];
+}
+
+export const inputChannel = (
+  name: string,
+  o: { uri: string; contentType: string; manifest?: true; sharded?: true },
+): InputChannel => ({
   ChannelName: name,
   ContentType: o.contentType,
   DataSource: {
     S3DataSource: {
-      S3DataType: "S3Prefix",
+      S3DataType: o.manifest ? "ManifestFile" : "S3Prefix",
       S3Uri: o.uri,
-      S3DataDistributionType: "FullyReplicated",
+      S3DataDistributionType: o.sharded ? "ShardedByS3Key" : "FullyReplicated",
     },
   },
 });
 
-function instanceType(name: string): TrainingInstanceType {
+export function instanceType(name: string): TrainingInstanceType {
   const known = Object.values(TrainingInstanceType).find((type) => type === name);
   if (known !== undefined) return known;
   throw new SpecError(
@@ -142,4 +185,4 @@ function instanceType(name: string): TrainingInstanceType {
   );
 }
 
-const uri = (bucket: string, key: string): string => `s3://${bucket}/${key}`;
+export const uri = (bucket: string, key: string): string => `s3://${bucket}/${key}`;

@@ -12,7 +12,8 @@ import { unknownCycle, type CycleRef } from "./ledger/cycles.js";
 import { dismissJob, openJobs, recordEnded, type NewJob } from "./ledger/jobs.js";
 import { readSpec } from "./ledger/specs.js";
 import { startJob, type KindOfJob, type StartJobDependencies } from "./start-job.js";
-import { hashOf, trainingJobRequest } from "./training-job-request.js";
+import { PLACES } from "./ledger/data-places.js";
+import { hashOf, trainingJobRequest, type DataPlaces } from "./training-job-request.js";
 
 export interface TrainingDependencies extends StartJobDependencies {
   readonly account: string;
@@ -87,8 +88,10 @@ async function planJob(
     spec_hash: string;
     data_hash: string | null;
     champion_uri: string | null;
+    places: DataPlaces;
   }>(
-    `select y.spec_hash, c.data_hash, r.artifact_uri as champion_uri
+    `select y.spec_hash, c.data_hash, r.artifact_uri as champion_uri,
+            ${PLACES}
        from customers c
        join cycles y using (fleet, cycle)
        left join releases r
@@ -108,6 +111,7 @@ async function planJob(
     roleArn,
     dataHash: row.data_hash,
     championUri: row.champion_uri,
+    places: row.places,
   });
   return {
     kind: "training",
@@ -125,10 +129,14 @@ async function planJob(
   };
 }
 
-const trainingJobs = ({
+/** How SageMaker's training jobs are created and looked up. */
+export const trainingJobs = ({
   ledger,
   sagemaker,
-}: TrainingDependencies): KindOfJob<CreateTrainingJobRequest, DescribeTrainingJobResponse> => ({
+}: Pick<TrainingDependencies, "ledger" | "sagemaker">): KindOfJob<
+  CreateTrainingJobRequest,
+  DescribeTrainingJobResponse
+> => ({
   called: "training job",
   create: (request) => sagemaker.send(new CreateTrainingJobCommand(request)),
   describe: (jobName) => describeJob(sagemaker, jobName),

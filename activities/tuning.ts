@@ -29,7 +29,8 @@ import {
   replaceWarmStart,
 } from "./ledger/tuning-jobs.js";
 import { startJob, type KindOfJob } from "./start-job.js";
-import { hashOf } from "./training-job-request.js";
+import { PLACES } from "./ledger/data-places.js";
+import { hashOf, type DataPlaces } from "./training-job-request.js";
 import type { TrainingDependencies } from "./training.js";
 import {
   parallelJobs,
@@ -133,6 +134,7 @@ interface PlanRow {
   data_hash: string | null;
   search: { maxJobs: number; because: string | null } | null;
   champion_uri: string | null;
+  places: DataPlaces;
 }
 
 async function planSearch(
@@ -141,7 +143,8 @@ async function planSearch(
 ): Promise<PlannedSearch> {
   const { fleet, cycle, customerKey, round } = input;
   const { rows } = await ledger.query<PlanRow>(
-    `select y.spec_hash, y.testing, c.data_hash, c.search, r.artifact_uri as champion_uri
+    `select y.spec_hash, y.testing, c.data_hash, c.search, r.artifact_uri as champion_uri,
+            ${PLACES}
        from customers c
        join cycles y using (fleet, cycle)
        left join releases r
@@ -158,6 +161,7 @@ async function planSearch(
     ...{ spec, tuning, cycle, customerKey, round, account, region, bucket, roleArn },
     dataHash: row.data_hash,
     championUri: row.champion_uri,
+    places: row.places,
     maxJobs: row.search?.maxJobs ?? tuning.maxJobs,
   };
   return { plan, testing: row.testing, sizeBecause: row.search?.because ?? null };

@@ -11,7 +11,8 @@ import { pause } from "./patience.js";
 
 export interface VerificationRequest {
   readonly endpointName: string;
-  readonly targetModel: string;
+  /** Null on an endpoint that has one model only. */
+  readonly targetModel: string | null;
   /** CSV rows without the target. */
   readonly rows: readonly string[];
   /** Training's predictions for them. */
@@ -97,7 +98,7 @@ async function invokeOnce(
   const { Body } = await runtime.send(
     new InvokeEndpointCommand({
       EndpointName: endpointName,
-      TargetModel: targetModel,
+      TargetModel: targetModel ?? undefined,
       ContentType: "text/csv",
       Accept: "text/csv",
       Body: rows.join("\n"),

@@ -17,6 +17,7 @@ import {
 } from "../workflows/messages.js";
 import { rejectRequests } from "./answer-releases.js";
 import { permanent } from "./application-failure.js";
+import { removeCustomerEndpoint } from "./customer-endpoints.js";
 import { inParallel } from "./in-parallel.js";
 import { readAskedVersions } from "./ledger/publications.js";
 import {
@@ -75,8 +76,8 @@ const AT_A_TIME = 8;
 
 export const createWithdrawalActivities = (dependencies: WithdrawalDependencies) => ({
   /**
-   * Rejects the version in the registry, and then in the ledger: from then on nobody publishes it. Throws
-   * WithdrawalRefused, with nothing changed, when there is nothing to withdraw or no way back to `to`.
+   * Rejects the version in the registry (a cohort's one member in the ledger only), and then in the ledger: from
+   * then on nobody publishes it. Throws WithdrawalRefused, with nothing changed, when there is nothing to withdraw or no way back to `to`.
    */
   recordWithdrawal: (input: RecordWithdrawalInput): Promise<void> => deny(dependencies, input),
 
@@ -166,7 +167,8 @@ async function deny(
       message: `customer ${customerKey} of fleet "${fleet}": ${refused ?? "no such version"}`,
       hint: `modelfleet models ${fleet} --customer ${customerKey} lists the versions and their states`,
     });
-  await rejectInRegistry(sagemaker, leaving.modelPackageArn, decision);
+  // A cohort's package is its other members', too: the ledger alone says that this one has left.
+  if (!leaving.cohort) await rejectInRegistry(sagemaker, leaving.modelPackageArn, decision);
   await recordWithdrawal(ledger, {
     ...{ fleet, stage, customerKey, version, to },
     by: decision.by,
@@ -221,6 +223,8 @@ async function remove(dependencies: WithdrawalDependencies, input: WithdrawalRef
   const own = versions.find((one) => one.version === version);
   if (own === undefined || own.serves || own.state !== "withdrawn") return;
   const target = own.targetModel ?? targetModel(customerKey, version);
-  if (namingOf(target) === "versioned") await removeArtifact(dependencies, place, target);
+  const folder = { ...place, generation: own.generation };
+  if (namingOf(target) === "versioned") await removeArtifact(dependencies, folder, target);
+  await removeCustomerEndpoint(dependencies, place, customerKey);
   await recordRemoved(dependencies.ledger, place, input);
 }

@@ -1,18 +1,29 @@
 /** Gives every activity its clients, sorted by the task queue that serves it. */
 import { createApprovalActivities } from "../activities/approval.js";
 import { createArtifactActivities } from "../activities/artifacts.js";
+import { createCohortEvaluationActivities } from "../activities/cohort-evaluation.js";
+import { createCohortPublicationActivities } from "../activities/cohort-publication.js";
+import { createCohortRegistrationActivities } from "../activities/cohort-registration.js";
+import { createCohortReleaseActivities } from "../activities/cohort-release.js";
+import { createCohortWithdrawalActivities } from "../activities/cohort-withdrawal.js";
+import { createCycleJobActivities } from "../activities/cycle-job.js";
 import { createCycleActivities } from "../activities/cycles.js";
 import { createDatasetActivities } from "../activities/datasets.js";
+import { createDestructionActivities } from "../activities/destruction.js";
 import { createEndpointActivities } from "../activities/endpoints.js";
 import { createEvaluationActivities } from "../activities/evaluation.js";
 import { createFailureActivities } from "../activities/failures.js";
 import { createHistoryFilesActivities } from "../activities/history-files.js";
 import { createJobWatcherActivities } from "../activities/job-watcher.js";
 import { createNotificationActivities } from "../activities/notifications.js";
+import { createPreprocessorActivities } from "../activities/preprocessor.js";
+import { createProcessingActivities } from "../activities/processing.js";
 import { createPublicationActivities } from "../activities/publication.js";
 import { createRegistryActivities } from "../activities/registry.js";
 import { createRegistryWatchActivities } from "../activities/registry-watch.js";
+import { createShardedTrainingActivities } from "../activities/sharded-training.js";
 import { createTrainingActivities } from "../activities/training.js";
+import { createTransformActivities } from "../activities/transform.js";
 import { createTuningActivities } from "../activities/tuning.js";
 import { createWithdrawalActivities } from "../activities/withdrawals.js";
 import type { WorkerClients } from "./clients.js";
@@ -30,6 +41,12 @@ export function createActivities(
       createCycleActivities(dependencies),
       createTrainingActivities(dependencies),
       createTuningActivities(dependencies),
+      createShardedTrainingActivities(dependencies),
+      createCohortEvaluationActivities(dependencies),
+      createProcessingActivities(dependencies),
+      createPreprocessorActivities(dependencies),
+      createTransformActivities(dependencies),
+      createCycleJobActivities(dependencies),
       createJobWatcherActivities(dependencies),
       createEvaluationActivities(dependencies),
       createRegistryActivities(dependencies),
@@ -40,7 +57,12 @@ export function createActivities(
       createEndpointActivities(dependencies),
       createPublicationActivities(dependencies),
       createWithdrawalActivities(dependencies),
+      createCohortRegistrationActivities(dependencies),
+      createCohortReleaseActivities(dependencies),
+      createCohortPublicationActivities(dependencies),
+      createCohortWithdrawalActivities(dependencies),
       createFailureActivities(dependencies),
+      createDestructionActivities(dependencies),
       createHistoryFilesActivities(dependencies),
     ),
     warehouse: createDatasetActivities(dependencies),

@@ -1,12 +1,14 @@
 /** Receives a cycle's rows customer by customer: uploads the splits, and notes what each customer has. */
-import { createHash, type Hash } from "node:crypto";
-import type { S3Client } from "@aws-sdk/client-s3";
+import { createHash } from "node:crypto";
 import { LIMITS } from "../../fleet/limits.js";
-import { CHANNELS, customerKey, s3Keys, type Channel } from "../../fleet/names.js";
-import type { BufferPool } from "./buffer-pool.js";
-import { ObjectWriter } from "./object-writer.js";
+import { customerKey, type Channel } from "../../fleet/names.js";
+import {
+  ChannelObjects,
+  CustomerObject,
+  type CustomerObjects,
+  type ObjectsDestination,
+} from "./customer-objects.js";
 import { fieldValue, type RowSink } from "./row-splitter.js";
-import type { UploadWindow } from "./upload-window.js";
 
 /** What one customer's dataset came to; a row of the ledger's `customers`. */
 export interface CustomerDataset {
@@ -20,13 +22,11 @@ export interface CustomerDataset {
   readonly verification: readonly string[];
 }
 
-export interface DatasetDestination {
+export interface DatasetDestination extends ObjectsDestination {
   readonly fleet: string;
   readonly cycle: string;
-  readonly s3: S3Client;
-  readonly bucket: string;
-  readonly window: UploadWindow;
-  readonly buffers: BufferPool;
+  /** One object for each customer, and not one for each of its channels. */
+  readonly oneObject: boolean;
   /** Customers with fewer rows are skipped by the plan, so their bytes would never be read. */
   readonly minimumRows: number;
   /** Keys of customers whose data of this cycle must stay as it is. */
@@ -36,14 +36,10 @@ export interface DatasetDestination {
 interface Open {
   readonly customer: string;
   readonly customerKey: string;
-  readonly writers: Record<Channel, ObjectWriter>;
+  readonly objects: CustomerObjects;
   readonly rows: Record<Channel, number>;
-  /** By split, since one may be sent before the one before it has ended. */
-  readonly hashes: Record<Channel, Hash>;
   /** Released in this cycle already: counted, but written nowhere. */
   readonly keep: boolean;
-  /** Large enough to be sent before the customer's end. */
-  sending: boolean;
   invalidRows: number;
   readonly verification: string[];
 }
@@ -74,7 +70,7 @@ export class DatasetWriter implements RowSink {
     this.rows++;
     open.rows[channel]++;
     if (open.keep) return;
-    open.writers[channel].append(chunk, start, end);
+    open.objects.append(channel, chunk, start, end);
     if (channel === "test" && open.verification.length < LIMITS.verificationRows)
       open.verification.push(withoutTarget(chunk.toString("utf8", start, end - 1)));
   }
@@ -99,14 +95,7 @@ export class DatasetWriter implements RowSink {
     const { ended, open } = this;
     this.ended = [];
     for (const customer of ended) await this.finish(customer);
-    if (open === undefined) return;
-    for (const channel of CHANNELS) {
-      const writer = open.writers[channel];
-      if (!writer.isLarge) continue;
-      open.sending = true;
-      open.hashes[channel].update(writer.pending);
-      await writer.flush();
-    }
+    await open?.objects.settle();
   }
 
   /** Customers that are on their way since the last call. */
@@ -117,28 +106,15 @@ export class DatasetWriter implements RowSink {
   }
 
   private opened(customer: string): Open {
-    const { fleet, cycle, s3, bucket, window, buffers } = this.destination;
+    const { fleet, cycle, oneObject } = this.destination;
     const key = customerKey(customer);
-    const writer = (channel: Channel) =>
-      new ObjectWriter({
-        s3,
-        bucket,
-        window,
-        buffers,
-        key: s3Keys.rows({ fleet, cycle, customerKey: key, channel }),
-      });
+    const Objects = oneObject ? CustomerObject : ChannelObjects;
     return {
       customer,
       customerKey: key,
-      writers: { train: writer("train"), validation: writer("validation"), test: writer("test") },
+      objects: new Objects(this.destination, { fleet, cycle, customerKey: key }),
       rows: { train: 0, validation: 0, test: 0 },
-      hashes: {
-        train: createHash("sha256"),
-        validation: createHash("sha256"),
-        test: createHash("sha256"),
-      },
       keep: this.destination.keep.has(key),
-      sending: false,
       invalidRows: 0,
       verification: [],
     };
@@ -148,14 +124,12 @@ export class DatasetWriter implements RowSink {
     if (customer.keep) return;
     const { rows } = customer;
     const usable = rows.train + rows.validation + rows.test;
-    const wanted = usable >= this.destination.minimumRows || customer.sending;
+    const { objects } = customer;
     const all = createHash("sha256");
-    for (const channel of CHANNELS) {
-      all.update(customer.hashes[channel].update(customer.writers[channel].pending).digest());
-      const writer = customer.writers[channel];
-      if (wanted && rows[channel] > 0) await writer.end();
-      else writer.discard();
-    }
+    for (const digest of objects.digests()) all.update(digest);
+    const wanted = usable >= this.destination.minimumRows || objects.isSending;
+    if (wanted && usable > 0) await objects.end();
+    else objects.discard();
     this.finished.push({
       customer: customer.customer,
       customerKey: customer.customerKey,

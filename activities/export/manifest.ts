@@ -83,13 +83,13 @@ export async function writeManifest(
 
 async function* manifestText(
   head: object,
-  cycle: CycleRef,
+  cycle: Cycle,
   o: ManifestDestination,
 ): AsyncGenerator<Buffer> {
   yield Buffer.from(`${JSON.stringify(head, null, 1).slice(0, -2)},\n "customers": [`);
   let separator = "\n";
   for await (const page of customerPages(o.ledger, cycle)) {
-    const lines = page.map((row) => JSON.stringify(entry(row, cycle, o.bucket)));
+    const lines = page.map((row) => JSON.stringify(entry(row, cycle, o)));
     yield Buffer.from(separator + lines.join(",\n"));
     separator = ",\n";
   }
@@ -126,16 +126,23 @@ async function* customerPages(
   }
 }
 
-function entry(row: CustomerRow, { fleet, cycle }: CycleRef, bucket: string): object {
+function entry(
+  row: CustomerRow,
+  { fleet, cycle, spec }: Cycle,
+  { bucket }: ManifestDestination,
+): object {
   const rows = {
     train: Number(row.train_rows),
     validation: Number(row.validation_rows),
     test: Number(row.test_rows),
   };
   const key = { fleet, cycle, customerKey: row.customer_key };
-  const objects = CHANNELS.filter((channel) => rows[channel] > 0).map(
-    (channel) => `s3://${bucket}/${s3Keys.rows({ ...key, channel })}`,
-  );
+  const filled = CHANNELS.filter((channel) => rows[channel] > 0);
+  const keys =
+    spec.training.kind === "sharded"
+      ? filled.slice(0, 1).map(() => s3Keys.customerRows(key))
+      : filled.map((channel) => s3Keys.rows({ ...key, channel }));
+  const objects = keys.map((object) => `s3://${bucket}/${object}`);
   return {
     customer: row.customer,
     customerKey: row.customer_key,

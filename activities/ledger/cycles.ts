@@ -20,6 +20,8 @@ export interface Cycle extends CycleRef {
   readonly testing: boolean;
   /** Rows that the finished export wrote; null before. */
   readonly rows: number | null;
+  /** S3 key of the folder that the preparation wrote in place of the cycle's own; null without one. */
+  readonly prepared: string | null;
 }
 
 export async function readCycle(ledger: pg.Pool, { fleet, cycle }: CycleRef): Promise<Cycle> {
@@ -30,8 +32,9 @@ export async function readCycle(ledger: pg.Pool, { fleet, cycle }: CycleRef): Pr
     workflow_id: string;
     testing: boolean;
     rows: string | null;
+    prepared: string | null;
   }>(
-    `select spec_hash, window_floor, window_ceiling, workflow_id, testing, rows
+    `select spec_hash, window_floor, window_ceiling, workflow_id, testing, rows, prepared
        from cycles where fleet = $1 and cycle = $2`,
     [fleet, cycle],
   );
@@ -46,6 +49,7 @@ export async function readCycle(ledger: pg.Pool, { fleet, cycle }: CycleRef): Pr
     workflowId: row.workflow_id,
     testing: row.testing,
     rows: row.rows === null ? null : Number(row.rows),
+    prepared: row.prepared,
   };
 }
 

@@ -46,8 +46,11 @@ export async function recordEvaluation(ledger: pg.Pool, o: NewEvaluation): Promi
           and state not in ('pending', 'approved', 'serving', 'denied', 'rejected'))
      insert into evaluations (fleet, cycle, customer_key, training_job_name, metrics, champion_metrics,
                               baseline_metrics, champion_version, artifact_uri, predictions, decision, because,
-                              reasons, improvement, segments, testing, test_rows, objective_metric, objective_value)
-     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+                              reasons, improvement, segments, testing, test_rows, objective_metric, objective_value,
+                              generation)
+     values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19,
+             -- Of the preprocessor that prepared the rows, in a pipeline.
+             (select y.generation from cycles y where y.fleet = $1 and y.cycle = $2))
      on conflict (fleet, cycle, customer_key) do update
        set training_job_name = excluded.training_job_name, metrics = excluded.metrics,
            champion_metrics = excluded.champion_metrics, baseline_metrics = excluded.baseline_metrics,
@@ -55,7 +58,8 @@ export async function recordEvaluation(ledger: pg.Pool, o: NewEvaluation): Promi
            predictions = excluded.predictions, decision = excluded.decision, because = excluded.because,
            reasons = excluded.reasons, improvement = excluded.improvement, segments = excluded.segments,
            testing = excluded.testing, test_rows = excluded.test_rows,
-           objective_metric = excluded.objective_metric, objective_value = excluded.objective_value`,
+           objective_metric = excluded.objective_metric, objective_value = excluded.objective_value,
+           generation = excluded.generation`,
     [
       o.fleet,
       o.cycle,

@@ -9,7 +9,7 @@ export interface JobsPlace {
   readonly region: string;
 }
 
-export type JobKind = "training" | "tuning";
+export type JobKind = "training" | "tuning" | "processing" | "transform";
 
 export interface NewJob<Request extends object = object> extends JobsPlace, CycleRef {
   readonly kind: JobKind;

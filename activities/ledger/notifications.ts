@@ -45,11 +45,16 @@ export async function readWaiting(
   ledger: pg.Pool,
   { fleet, cycle }: CycleRef,
 ): Promise<WaitingModels> {
-  const { rows } = await ledger.query<{ waiting: number; customers: string[] | null }>(
-    `select count(*)::int as waiting, (array_agg(c.customer order by c.customer))[1:${SHOWN_CUSTOMERS}] as customers
+  const { rows } = await ledger.query<{
+    waiting: number;
+    customers: string[] | null;
+    cohort: boolean | null;
+  }>(
+    `select count(*)::int as waiting, bool_and(r.cohort) as cohort, (array_agg(c.customer order by c.customer))[1:${SHOWN_CUSTOMERS}] as customers
        from releases r join customers c using (fleet, cycle, customer_key)
       where r.fleet = $1 and r.cycle = $2 and r.state = 'pending'`,
     [fleet, cycle],
   );
-  return { fleet, cycle, waiting: rows[0]?.waiting ?? 0, customers: rows[0]?.customers ?? [] };
+  const { waiting = 0, customers = null, cohort = null } = rows[0] ?? {};
+  return { fleet, cycle, waiting, customers: customers ?? [], isCohort: cohort ?? false };
 }

@@ -1,6 +1,7 @@
 /** The ledger's publications: which version of a customer's model a stage has copied, serves, or rejected. */
 import type pg from "pg";
 import { targetModel, type ArtifactNaming } from "../../fleet/names.js";
+import { servingAddress, type Serving, type ServingAddress } from "../../fleet/serving.js";
 import { withdrawalWords, type RecordedState } from "../../fleet/way-back.js";
 import { inTransaction } from "./transaction.js";
 
@@ -32,9 +33,13 @@ export interface AskedVersion extends VersionRef {
     readonly state: PublicationState;
     readonly reason: string | null;
   } | null;
-  /** What InvokeEndpoint is called with, by the naming of the spec that the version was made with. */
+  /** The artifact's name among the endpoint's models, by the spec that the version was made with. */
   readonly targetModel: string;
-  readonly naming: ArtifactNaming;
+  /** By that spec as well. */
+  readonly serving: Serving;
+  readonly address: ServingAddress;
+  /** Of that spec; null when the ledger has no such version. */
+  readonly specHash: string | null;
   /** What serves this customer; null when nothing does. */
   readonly servingVersion: number | null;
   /** Held-out rows as CSV without the target. */
@@ -43,8 +48,10 @@ export interface AskedVersion extends VersionRef {
   readonly predictions: readonly number[];
 }
 
-type AskedRow = Omit<AskedVersion, "targetModel" | "naming"> & {
+type AskedRow = Omit<AskedVersion, "targetModel" | "serving" | "address"> & {
   readonly naming: ArtifactNaming | null;
+  readonly kind: Serving["kind"] | null;
+  readonly generation: number | null;
 };
 
 /** In the order asked. */
@@ -63,7 +70,8 @@ export async function readAskedVersions(
                 order by w.asked_at limit 1)) end as release,
             case when p.version is not null then
               json_build_object('state', p.state, 'reason', p.reason) end as publication,
-            f.spec #>> '{endpoint,naming}' as naming,
+            f.spec #>> '{endpoint,naming}' as naming, f.spec #>> '{endpoint,kind}' as kind, r.generation,
+            f.spec_hash as "specHash",
             (select max(s.version) from publications s
               where s.fleet = $1 and s.stage = $2 and s.customer_key = a.customer_key and s.state = 'serving')
               as "servingVersion",
@@ -71,22 +79,26 @@ export async function readAskedVersions(
        from unnest($3::text[], $4::int[]) with ordinality as a (customer_key, version, place)
        left join releases r on r.fleet = $1 and r.customer_key = a.customer_key and r.version = a.version
        left join cycles y on y.fleet = $1 and y.cycle = r.cycle
-       left join fleet_specs f on f.fleet = $1 and f.spec_hash = y.spec_hash
        left join customers c on c.fleet = $1 and c.cycle = r.cycle and c.customer_key = a.customer_key
+       left join fleet_specs f on f.fleet = $1 and f.spec_hash = coalesce(c.planned_spec_hash, y.spec_hash)
        left join evaluations e on e.fleet = $1 and e.cycle = r.cycle and e.customer_key = a.customer_key
        left join publications p on p.fleet = $1 and p.stage = $2 and p.customer_key = a.customer_key
                                and p.version = a.version
       order by a.place`,
     [fleet, stage, ...columnsOf(asked)],
   );
-  return rows.map((row) => {
-    const naming = row.naming ?? "versioned";
-    return { ...row, naming, targetModel: targetModel(row.customerKey, row.version, naming) };
+  return rows.map(({ naming: named, kind, generation, ...row }) => {
+    const { customerKey, version } = row;
+    const naming = named ?? "versioned";
+    const serving = { kind: kind ?? "multi-model", naming, generation };
+    const address = servingAddress(serving, { fleet, stage, customerKey, version });
+    return { ...row, serving, address, targetModel: targetModel(customerKey, version, naming) };
   });
 }
 
 export interface NamedVersion extends VersionRef {
   readonly targetModel: string;
+  readonly serving: Pick<Serving, "kind">;
 }
 
 /** What was rejected before is open again, as its approval stands; what serves, or has served, stays as it is. */
@@ -97,13 +109,15 @@ export async function recordCopied(
 ): Promise<void> {
   await ledger.query(
     `with copied as (
-       select distinct customer_key, version, target_model
-         from unnest($3::text[], $4::int[], $5::text[]) as c (customer_key, version, target_model)),
+       select distinct customer_key, version, target_model, endpoint_kind
+         from unnest($3::text[], $4::int[], $5::text[], $6::text[])
+              as c (customer_key, version, target_model, endpoint_kind)),
      publication as (
-       insert into publications as p (fleet, stage, customer_key, version, target_model, state)
-       select $1, $2, customer_key, version, target_model, 'copied' from copied
+       insert into publications as p (fleet, stage, customer_key, version, target_model, endpoint_kind, state)
+       select $1, $2, customer_key, version, target_model, endpoint_kind, 'copied' from copied
        on conflict (fleet, stage, customer_key, version) do update
-         set state = 'copied', target_model = excluded.target_model, reason = null, updated_at = now()
+         set state = 'copied', target_model = excluded.target_model, endpoint_kind = excluded.endpoint_kind,
+             reason = null, updated_at = now()
          where p.state = 'rejected'),
      release as (
        update releases r set state = 'approved', note = null from copied c
@@ -111,11 +125,14 @@ export async function recordCopied(
        returning r.customer_key, r.cycle)
      update customers c set state = 'approved', reason = null, updated_at = now() from release x
       where c.fleet = $1 and c.cycle = x.cycle and c.customer_key = x.customer_key and c.state = 'rejected'`,
-    [fleet, stage, ...columnsOf(copied), copied.map((one) => one.targetModel)],
+    [
+      ...[fleet, stage, ...columnsOf(copied), copied.map((one) => one.targetModel)],
+      copied.map(({ serving }) => serving.kind),
+    ],
   );
 }
 
-export interface Rejection extends NamedVersion {
+export interface Rejection extends Omit<NamedVersion, "serving"> {
   readonly because: string;
 }
 

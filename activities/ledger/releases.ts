@@ -74,8 +74,10 @@ export async function recordRelease(ledger: pg.Pool, o: NewRelease): Promise<voi
   await ledger.query(
     `with release as (
        insert into releases (fleet, customer_key, version, cycle, model_package_arn, training_job_name,
-                             artifact_uri, state, decided_by, decided_at, workflow_id)
-       values ($1, $3, $4, $2, $5, $6, $7, $8, $9, case when $9::text is null then null else now() end, $10)
+                             artifact_uri, state, decided_by, decided_at, workflow_id, generation)
+       values ($1, $3, $4, $2, $5, $6, $7, $8, $9, case when $9::text is null then null else now() end, $10,
+               (select e.generation from evaluations e
+                 where e.fleet = $1 and e.cycle = $2 and e.customer_key = $3))
        on conflict do nothing returning 1)
      update customers set state = $8, reason = $11, updated_at = now()
       where fleet = $1 and cycle = $2 and customer_key = $3 and exists (select from release)`,

@@ -150,12 +150,12 @@ export async function readCandidates(
   if (warmStart === false) return [];
   const { rows } = await ledger.query<CandidateRow>(
     `(select ${CANDIDATE} from tuning_jobs where fleet = $1 and customer_key = $2
-         and (cycle, round, work_hash) <> ($5, $6, $7)
+         and (cycle, round, work_hash) <> ($5, $6, $7) and not packed
        order by created_at desc limit $4)
      union all
      (select ${CANDIDATE} from tuning_jobs
        where fleet = any($3::text[]) and (fleet, customer_key) <> ($1, $2)
-         and status = 'Completed' and not testing and max_jobs > 1
+         and status = 'Completed' and not testing and max_jobs > 1 and not packed
        order by customer_key = $2 desc, created_at desc limit $4)`,
     [
       ...[fleet, customerKey, warmStart.siblings, LIMITS.warmStartCandidates],

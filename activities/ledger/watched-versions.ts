@@ -1,5 +1,6 @@
 /** The ledger's side of watching the model registry: which versions are watched, and who watches. */
 import type pg from "pg";
+import { COHORT_KEY } from "../../fleet/names.js";
 import type { WatchedState } from "../../fleet/registry-change.js";
 import type { WatchRegistryInput } from "../../workflows/messages.js";
 
@@ -28,7 +29,9 @@ export async function watchedVersions(
   const { kind, after, limit } = page;
   // Written out, not a parameter: the partial indexes are chosen by it.
   const states =
-    kind === "undecided" ? "r.state in ('pending', 'approved')" : "r.state = 'serving'";
+    kind === "undecided"
+      ? "r.state in ('pending', 'approved') and not r.cohort"
+      : "r.state = 'serving' and not r.cohort";
   const { rows } = await ledger.query<WatchedVersion>(
     `select r.fleet, r.customer_key as "customerKey", r.version, r.state,
             r.model_package_arn as "modelPackageArn", r.workflow_id as "workflowId",
@@ -45,6 +48,38 @@ export async function watchedVersions(
   );
   return rows;
 }
+
+/**
+ * All cohorts that wait, are being published or serve somebody: each once, however many members it has. A cohort
+ * stands under `COHORT_KEY`; a fleet has few of them, so there are no pages.
+ */
+export async function watchedCohorts(
+  ledger: pg.Pool,
+  { account, region }: WatchRegistryInput,
+): Promise<WatchedVersion[]> {
+  const { rows } = await ledger.query<WatchedVersion>(
+    `select h.fleet, $3 as "customerKey", h.version,
+            case h.state when 'published' then 'serving' else h.state end as state,
+            h.model_package_arn as "modelPackageArn", h.workflow_id as "workflowId",
+            h.decided_by as "decidedBy", h.note, p.stage
+       from cohorts h
+       left join lateral (
+            select p.stage from releases r
+              join publications p using (fleet, customer_key, version)
+             where r.fleet = h.fleet and r.version = h.version and r.cohort and r.state = 'serving'
+               and p.state = 'serving' limit 1) p on true
+      where ${WATCHED_COHORT} order by h.fleet, h.version`,
+    [account, region, COHORT_KEY],
+  );
+  return rows;
+}
+
+const WATCHED_COHORT = `
+  split_part(h.model_package_arn, ':', 5) = $1 and split_part(h.model_package_arn, ':', 4) = $2
+  and (h.state in ('pending', 'approved')
+       or h.state = 'published' and exists
+          (select from releases r where r.fleet = h.fleet and r.version = h.version and r.cohort
+                                    and r.state = 'serving'))`;
 
 /** Milliseconds between two calls of the operation that the account was seen to bear; null before the first. */
 export async function learntInterval(
@@ -112,7 +147,8 @@ export async function leaveRegistryWatch(
     `delete from registry_watchers where account = $1 and region = $2 and not exists
        (select from releases
          where split_part(model_package_arn, ':', 5) = $1 and split_part(model_package_arn, ':', 4) = $2
-           and state in ('pending', 'approved', 'serving'))`,
+           and state in ('pending', 'approved', 'serving') and not cohort)
+       and not exists (select from cohorts h where ${WATCHED_COHORT})`,
     [account, region],
   );
   return rowCount !== 0;

@@ -1,5 +1,6 @@
 /** The ledger's withdrawals: which versions shall no longer serve, who said so, and what serves instead. */
 import type pg from "pg";
+import type { EndpointKind } from "../../fleet/serving.js";
 import type { RecordedState, RecordedVersion } from "../../fleet/way-back.js";
 import {
   lockCustomer,
@@ -15,8 +16,13 @@ export interface CustomerVersion extends RecordedVersion {
   readonly publication: PublicationState | null;
   /** As it was published in this stage; null when it never was. */
   readonly targetModel: string | null;
+  readonly endpointKind: EndpointKind | null;
+  /** Of the preprocessor that it needs before it; null without one. */
+  readonly generation: number | null;
   readonly artifactUri: string;
   readonly modelPackageArn: string;
+  /** Its model package is that of a whole cohort. */
+  readonly cohort: boolean;
   readonly verificationRows: readonly string[];
   readonly predictions: readonly number[];
   /** Set when the version has been denied since its approval. */
@@ -28,6 +34,25 @@ export interface CustomerVersion extends RecordedVersion {
   } | null;
 }
 
+/** Of a fleet ($1) in a stage ($2); which ones, and in which order, follows. */
+export const CUSTOMER_VERSIONS = `
+  select r.customer_key as "customerKey", r.version, r.state, r.cohort, p.verification is not null as verified,
+          coalesce(p.state = 'serving', false) as serves, p.state as publication,
+          p.target_model as "targetModel", p.endpoint_kind as "endpointKind", r.generation,
+          r.artifact_uri as "artifactUri",
+          r.model_package_arn as "modelPackageArn", coalesce(c.verification, '[]') as "verificationRows",
+          coalesce(e.predictions, '[]') as predictions,
+          case when w.version is not null then json_build_object(
+            'to', w.to_version, 'passedOver', w.passed_over, 'askedBy', w.asked_by, 'because', w.because)
+            end as withdrawal
+     from releases r
+     left join customers c using (fleet, cycle, customer_key)
+     left join evaluations e using (fleet, cycle, customer_key)
+     left join publications p on p.fleet = r.fleet and p.stage = $2 and p.customer_key = r.customer_key
+                             and p.version = r.version
+     left join withdrawals w on w.fleet = r.fleet and w.stage = $2 and w.customer_key = r.customer_key
+                            and w.version = r.version`;
+
 /** All versions of one customer's model, newest first. */
 export async function readCustomerVersions(
   ledger: pg.Pool,
@@ -35,21 +60,7 @@ export async function readCustomerVersions(
   customerKey: string,
 ): Promise<CustomerVersion[]> {
   const { rows } = await ledger.query<CustomerVersion>(
-    `select r.version, r.state, p.verification is not null as verified,
-            coalesce(p.state = 'serving', false) as serves, p.state as publication,
-            p.target_model as "targetModel", r.artifact_uri as "artifactUri",
-            r.model_package_arn as "modelPackageArn", coalesce(c.verification, '[]') as "verificationRows",
-            coalesce(e.predictions, '[]') as predictions,
-            case when w.version is not null then json_build_object(
-              'to', w.to_version, 'passedOver', w.passed_over, 'askedBy', w.asked_by, 'because', w.because)
-              end as withdrawal
-       from releases r
-       left join customers c using (fleet, cycle, customer_key)
-       left join evaluations e using (fleet, cycle, customer_key)
-       left join publications p on p.fleet = r.fleet and p.stage = $2 and p.customer_key = r.customer_key
-                               and p.version = r.version
-       left join withdrawals w on w.fleet = r.fleet and w.stage = $2 and w.customer_key = r.customer_key
-                              and w.version = r.version
+    `${CUSTOMER_VERSIONS}
       where r.fleet = $1 and r.customer_key = $3 order by r.version desc`,
     [fleet, stage, customerKey],
   );
@@ -143,12 +154,21 @@ async function swap(
       where fleet = $1 and stage = $2 and customer_key = $3 and version = $4`,
     [...key, version, next?.version ?? null],
   );
-  if (next === null) return;
+  if (next === null) {
+    await connection.query(
+      `update customer_endpoints set version = null, state = 'wanted', updated_at = now()
+        where fleet = $1 and stage = $2 and customer_key = $3`,
+      key,
+    );
+    return;
+  }
   await connection.query(
     `update publications set state = 'serving', reason = null, verification = $5::jsonb, updated_at = now(),
-            target_model = $6
+            target_model = $6,
+            endpoint_kind = (select l.endpoint_kind from publications l
+                              where l.fleet = $1 and l.stage = $2 and l.customer_key = $3 and l.version = $7)
       where fleet = $1 and stage = $2 and customer_key = $3 and version = $4`,
-    [...key, next.version, JSON.stringify(next.verification), next.targetModel],
+    [...key, next.version, JSON.stringify(next.verification), next.targetModel, version],
   );
   await connection.query(
     `with release as (

@@ -13,6 +13,8 @@ export interface FleetOptions {
   readonly gate?: Readonly<Record<string, unknown>>;
   readonly tuning?: Readonly<Record<string, unknown>>;
   readonly naming?: "versioned" | "stable";
+  /** By default a multi-model endpoint of that naming. */
+  readonly endpoint?: Readonly<Record<string, unknown>>;
 }
 
 export function aFleet({
@@ -22,6 +24,7 @@ export function aFleet({
   gate = {},
   tuning,
   naming = "versioned",
+  endpoint = { kind: "multi-model", naming },
 }: FleetOptions): FleetSpec {
   return fleetSpecSchema.parse({
     name,
@@ -39,7 +42,7 @@ export function aFleet({
     training: { kind: "script", source: "training", sourceHash: "a".repeat(64), ...training },
     tuning,
     gate,
-    endpoint: { kind: "multi-model", naming },
+    endpoint,
     stages: [{ name: "local", account: "111111111111" }],
   });
 }

@@ -249,6 +249,7 @@ describe("verifyAndPoint", () => {
     await copyAndVerify(spec, approved);
 
     expect(await pointerOf(parts(), spec, "happy")).toEqual({
+      endpoint: "verified-local",
       targetModel: "happy/v000001.tar.gz",
       version: 1,
       modelPackageArn: "arn:aws:sagemaker:us-east-1:111111111111:model-package/verified--happy/1",
@@ -386,7 +387,9 @@ describe("verifyAndPoint", () => {
     const approved = await aVersion(parts(), { spec: other, customer: "a", version: 1 });
     const place = { fleet: other.name, stage: STAGE };
     const targetModel = "a/v000001.tar.gz";
-    await recordCopied(parts().ledger, place, [{ ...approved, targetModel }]);
+    await recordCopied(parts().ledger, place, [
+      { ...approved, targetModel, serving: { kind: "multi-model" } },
+    ]);
 
     const work = run(endpoints().verifyAndPoint, { ...place, publications: [approved] });
 

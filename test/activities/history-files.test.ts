@@ -5,7 +5,7 @@ import { s3Keys } from "../../fleet/names.js";
 import { aFleet, openCycle } from "./a-fleet.js";
 import { readObject, run, useParts } from "./parts.js";
 
-const parts = useParts(17440);
+const parts = useParts(19432);
 
 const write = (fleet: string) =>
   run(createHistoryFilesActivities(parts()).writeHistoryFiles, { fleet });

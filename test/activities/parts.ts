@@ -36,7 +36,7 @@ export function useParts(
   let parts: Parts | undefined;
   beforeAll(async () => {
     stack = await startTestStack({ basePort, faults });
-    parts = await connect(stack.environment);
+    parts = await connectParts(stack.environment);
   });
   afterAll(async () => {
     await parts?.ledger.end();
@@ -52,7 +52,7 @@ export function useParts(
   };
 }
 
-async function connect(environment: Readonly<Record<string, string>>): Promise<Parts> {
+export async function connectParts(environment: Readonly<Record<string, string>>): Promise<Parts> {
   const read = (name: string): string => {
     const value = environment[name];
     if (value === undefined) throw new Error(`the stack has no setting ${name}`);

@@ -168,7 +168,7 @@ describe("starting a search", () => {
     await expect(start(cycle)).rejects.toMatchObject({
       type: "SpecInvalid",
       nonRetryable: true,
-      message: `the search asks for more than the account's quota: ${told}`,
+      message: `the job asks for more than the account's quota: ${told}`,
     });
     const { rows } = await parts().ledger.query("select from jobs where fleet = 'wider'");
     expect(rows).toEqual([]);

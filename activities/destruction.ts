@@ -1,0 +1,268 @@
+/** Takes down a fleet, or one of its stages: everything that it has made, and only that. */
+import { DeleteObjectsCommand, ListObjectsV2Command, type S3Client } from "@aws-sdk/client-s3";
+import {
+  DeleteEndpointCommand,
+  DeleteEndpointConfigCommand,
+  DeleteModelCommand,
+  DeleteModelPackageCommand,
+  DeleteModelPackageGroupCommand,
+  type SageMakerClient,
+} from "@aws-sdk/client-sagemaker";
+import { log } from "@temporalio/activity";
+import type { Client } from "@temporalio/client";
+import type pg from "pg";
+import { endpointName, pipelineEndpointName, s3Keys } from "../fleet/names.js";
+import { describeEndpoint, refusedWith } from "./endpoint-refresh.js";
+import {
+  findConfigs,
+  findEndpoints,
+  findModels,
+  findPackageGroups,
+  findPackages,
+  findPreprocessorModels,
+  type FleetPart,
+} from "./fleet-resources.js";
+import {
+  endWorkflows,
+  findWorkflows,
+  forgetWorkflows,
+  hasSchedule,
+  isCycle,
+} from "./fleet-workflows.js";
+import { inParallel } from "./in-parallel.js";
+import { countRows, forgetFleet, forgetStage, readKnownEndpoints } from "./ledger/destruction.js";
+import { patiently, pause, withHeartbeat } from "./patience.js";
+
+export interface DestructionDependencies {
+  readonly ledger: pg.Pool;
+  readonly s3: S3Client;
+  readonly sagemaker: SageMakerClient;
+  readonly temporal: Client;
+  readonly bucket: string;
+  readonly pollSeconds: number;
+}
+
+/** So many names of each kind are told; the count is of all. */
+const NAMES_TOLD = 100;
+
+export interface Found {
+  readonly count: number;
+  /** The first of them. */
+  readonly names: readonly string[];
+}
+
+export interface FleetInventory {
+  readonly fleet: string;
+  readonly stage: string | null;
+  readonly endpoints: Found;
+  readonly endpointConfigs: Found;
+  readonly models: Found;
+  /** Each with its model packages. Not part of a stage. */
+  readonly modelPackageGroups: Found;
+  readonly objects: { readonly prefix: string; readonly count: number; readonly bytes: number };
+  readonly hasSchedule: boolean;
+  readonly workflows: Found;
+  /** Of the workflows, those that retrain the fleet: a reason to refuse. */
+  readonly cycles: readonly string[];
+  /** Rows by table; of a stage none are counted. */
+  readonly ledgerRows: Readonly<Record<string, number>>;
+}
+
+/** Each costs a call, and all calls share one budget. */
+const AT_A_TIME = 8;
+
+export const createDestructionActivities = (dependencies: DestructionDependencies) => ({
+  /** What there is, found as the destruction finds it. Changes nothing. Heartbeats. */
+  takeInventory: (part: FleetPart): Promise<FleetInventory> =>
+    withHeartbeat(() => takeInventory(dependencies, part)),
+
+  /** Schedule first, then cycles, then all the rest. Throws FleetBusy while a cycle runs, unless told to cancel. */
+  endFleetWorkflows: (input: FleetPart & { readonly cancel: boolean }): Promise<number> =>
+    withHeartbeat(() => endWorkflows(dependencies.temporal, input)),
+
+  /** Waits until they are gone, and then deletes what they were made of. Heartbeats. */
+  destroyEndpoints: (part: FleetPart): Promise<void> =>
+    withHeartbeat(() => destroyEndpoints(dependencies, part)),
+
+  destroyModelPackages: ({ fleet }: FleetPart): Promise<void> =>
+    withHeartbeat(() => destroyPackages(dependencies, fleet)),
+
+  destroyObjects: (part: FleetPart): Promise<void> =>
+    withHeartbeat(() => destroyObjects(dependencies, part)),
+
+  /** Deletes the histories of those that have ended, so that their ids are free again. Heartbeats. */
+  forgetWorkflows: ({ fleet }: FleetPart): Promise<void> =>
+    withHeartbeat(() => forgetWorkflows(dependencies.temporal, fleet)),
+
+  /** Last of what is looked things up in: rows tell which endpoints there were. */
+  async forgetInLedger({
+    found,
+    by,
+  }: {
+    readonly found: FleetInventory;
+    readonly by: string;
+  }): Promise<void> {
+    const { fleet, stage } = found;
+    await withHeartbeat(() =>
+      stage === null
+        ? forgetFleet(dependencies.ledger, { fleet, stage, by, found })
+        : forgetStage(dependencies.ledger, { fleet, stage, by, found }),
+    );
+  },
+});
+export type DestructionActivities = ReturnType<typeof createDestructionActivities>;
+
+async function takeInventory(
+  dependencies: DestructionDependencies,
+  part: FleetPart,
+): Promise<FleetInventory> {
+  const { ledger, sagemaker, temporal } = dependencies;
+  const { fleet, stage } = part;
+  const endpoints = await findEndpoints(sagemaker, part);
+  const parts = await endpointNames(dependencies, part, endpoints);
+  const configs: string[] = [];
+  const models: string[] = [];
+  await inParallel(AT_A_TIME, parts, async (endpoint) => {
+    configs.push(...(await findConfigs(sagemaker, endpoint)));
+    models.push(...(await findModels(sagemaker, endpoint)));
+  });
+  const workflows = await findWorkflows(temporal, part);
+  const isWhole = stage === undefined;
+  if (isWhole) models.push(...(await findPreprocessorModels(sagemaker, fleet)));
+  return {
+    fleet,
+    stage: stage ?? null,
+    endpoints: told(endpoints),
+    endpointConfigs: told(configs),
+    models: told(models),
+    modelPackageGroups: told(isWhole ? await findPackageGroups(sagemaker, fleet) : []),
+    objects: await countObjects(dependencies, part),
+    hasSchedule: isWhole && (await hasSchedule(temporal, fleet)),
+    workflows: told(workflows.map(({ workflowId }) => workflowId)),
+    cycles: workflows.filter(isCycle).map(({ workflowId }) => workflowId),
+    ledgerRows: isWhole ? await countRows(ledger, fleet) : {},
+  };
+}
+
+const told = (names: readonly string[]): Found => ({
+  count: names.length,
+  names: [...names].sort().slice(0, NAMES_TOLD),
+});
+
+/** Those that there are, and those whose parts an earlier attempt may have left behind. */
+async function endpointNames(
+  { ledger }: DestructionDependencies,
+  { fleet, stage: only }: FleetPart,
+  found: readonly string[],
+): Promise<string[]> {
+  const { stages, generations, own } = await readKnownEndpoints(ledger, fleet);
+  const wanted = only === undefined ? stages : stages.filter((stage) => stage === only);
+  const shared = wanted.flatMap((stage) => [
+    endpointName(fleet, stage),
+    ...generations.map((generation) => pipelineEndpointName(fleet, stage, generation)),
+  ]);
+  const customers = own.filter(({ stage }) => wanted.includes(stage));
+  return [...new Set([...found, ...shared, ...customers.map((one) => one.endpointName)])];
+}
+
+async function destroyEndpoints(
+  dependencies: DestructionDependencies,
+  part: FleetPart,
+): Promise<void> {
+  const { sagemaker } = dependencies;
+  const endpoints = await findEndpoints(sagemaker, part);
+  await inParallel(AT_A_TIME, endpoints, (name) => deleteEndpoint(dependencies, name));
+  const all = await endpointNames(dependencies, part, endpoints);
+  await inParallel(AT_A_TIME, all, async (endpoint) => {
+    for (const EndpointConfigName of await findConfigs(sagemaker, endpoint))
+      await unlessGone(() =>
+        sagemaker.send(new DeleteEndpointConfigCommand({ EndpointConfigName })),
+      );
+    await deleteModels(sagemaker, await findModels(sagemaker, endpoint));
+  });
+  if (part.stage === undefined)
+    await deleteModels(sagemaker, await findPreprocessorModels(sagemaker, part.fleet));
+  log.info("endpoints destroyed", { ...part, endpoints: endpoints.length });
+}
+
+async function deleteModels(sagemaker: SageMakerClient, names: readonly string[]): Promise<void> {
+  for (const ModelName of names)
+    await unlessGone(() => sagemaker.send(new DeleteModelCommand({ ModelName })));
+}
+
+/** One that is being made or changed can only be deleted afterwards. */
+async function deleteEndpoint(
+  { sagemaker, pollSeconds }: DestructionDependencies,
+  EndpointName: string,
+): Promise<void> {
+  for (;;) {
+    const endpoint = await describeEndpoint(sagemaker, EndpointName);
+    if (endpoint === undefined) return;
+    if (endpoint.EndpointStatus !== "Deleting")
+      await patiently(() => sagemaker.send(new DeleteEndpointCommand({ EndpointName }))).catch(
+        (error: unknown) => {
+          if (refusedWith(error, /^(Cannot update in-progress|Could not find) endpoint/)) return;
+          throw error;
+        },
+      );
+    await pause(Math.min(2, pollSeconds));
+  }
+}
+
+async function destroyPackages(
+  { sagemaker }: DestructionDependencies,
+  fleet: string,
+): Promise<void> {
+  const groups = await findPackageGroups(sagemaker, fleet);
+  await inParallel(AT_A_TIME, groups, async (ModelPackageGroupName) => {
+    for (const ModelPackageName of await findPackages(sagemaker, ModelPackageGroupName))
+      await unlessGone(() => sagemaker.send(new DeleteModelPackageCommand({ ModelPackageName })));
+    await unlessGone(() =>
+      sagemaker.send(new DeleteModelPackageGroupCommand({ ModelPackageGroupName })),
+    );
+  });
+  log.info("model packages destroyed", { fleet, groups: groups.length });
+}
+
+async function unlessGone(remove: () => Promise<unknown>): Promise<void> {
+  try {
+    await patiently(remove);
+  } catch (error) {
+    if (!refusedWith(error, /^Could not find |does not exist/)) throw error;
+  }
+}
+
+/** Its closing slash keeps a fleet apart from one whose name begins alike. */
+const prefixOf = ({ fleet, stage }: FleetPart): string =>
+  stage === undefined ? s3Keys.fleet(fleet) : s3Keys.stage(fleet, stage);
+
+async function countObjects({ s3, bucket }: DestructionDependencies, part: FleetPart) {
+  const prefix = prefixOf(part);
+  let [count, bytes] = [0, 0];
+  for await (const page of objectPages(s3, bucket, prefix)) {
+    count += page.length;
+    bytes += page.reduce((sum, { Size = 0 }) => sum + Size, 0);
+  }
+  return { prefix: `s3://${bucket}/${prefix}`, count, bytes };
+}
+
+async function destroyObjects(
+  { s3, bucket }: DestructionDependencies,
+  part: FleetPart,
+): Promise<void> {
+  for await (const page of objectPages(s3, bucket, prefixOf(part))) {
+    const Objects = page.map(({ Key }) => ({ Key }));
+    if (Objects.length > 0)
+      await s3.send(new DeleteObjectsCommand({ Bucket: bucket, Delete: { Objects, Quiet: true } }));
+  }
+}
+
+async function* objectPages(s3: S3Client, Bucket: string, Prefix: string) {
+  let ContinuationToken: string | undefined;
+  do {
+    const token = ContinuationToken === undefined ? {} : { ContinuationToken };
+    const page = await s3.send(new ListObjectsV2Command({ Bucket, Prefix, ...token }));
+    yield page.Contents ?? [];
+    ContinuationToken = page.NextContinuationToken;
+  } while (ContinuationToken !== undefined);
+}
