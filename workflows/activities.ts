@@ -2,28 +2,46 @@
 import { type ActivityOptions, proxyActivities } from "@temporalio/workflow";
 import type { createApprovalActivities } from "../activities/approval.js";
 import type { createArtifactActivities } from "../activities/artifacts.js";
+import type { createCohortEvaluationActivities } from "../activities/cohort-evaluation.js";
+import type { createCohortPublicationActivities } from "../activities/cohort-publication.js";
+import type { createCohortRegistrationActivities } from "../activities/cohort-registration.js";
+import type { createCohortReleaseActivities } from "../activities/cohort-release.js";
+import type { createCohortWithdrawalActivities } from "../activities/cohort-withdrawal.js";
+import type { createCycleJobActivities } from "../activities/cycle-job.js";
 import type { createCycleActivities } from "../activities/cycles.js";
 import type { createDatasetActivities } from "../activities/datasets.js";
+import type { createDestructionActivities } from "../activities/destruction.js";
 import type { createEndpointActivities } from "../activities/endpoints.js";
 import type { createEvaluationActivities } from "../activities/evaluation.js";
 import type { createFailureActivities } from "../activities/failures.js";
 import type { createHistoryFilesActivities } from "../activities/history-files.js";
 import type { createJobWatcherActivities } from "../activities/job-watcher.js";
 import type { createNotificationActivities } from "../activities/notifications.js";
+import type { createPreprocessorActivities } from "../activities/preprocessor.js";
+import type { createProcessingActivities } from "../activities/processing.js";
 import type { createPublicationActivities } from "../activities/publication.js";
 import type { createRegistryWatchActivities } from "../activities/registry-watch.js";
 import type { createRegistryActivities } from "../activities/registry.js";
+import type { createShardedTrainingActivities } from "../activities/sharded-training.js";
 import type { createTrainingActivities } from "../activities/training.js";
+import type { createTransformActivities } from "../activities/transform.js";
 import type { createTuningActivities } from "../activities/tuning.js";
 import type { createWithdrawalActivities } from "../activities/withdrawals.js";
 import { TASK_QUEUES } from "./messages.js";
 
 type Cycles = ReturnType<typeof createCycleActivities>;
+type Sharded = ReturnType<typeof createShardedTrainingActivities>;
 type Training = ReturnType<typeof createTrainingActivities>;
 type Tuning = ReturnType<typeof createTuningActivities>;
+type Processing = ReturnType<typeof createProcessingActivities>;
+type Preprocessor = ReturnType<typeof createPreprocessorActivities>;
+type Transform = ReturnType<typeof createTransformActivities>;
 type Endpoints = ReturnType<typeof createEndpointActivities>;
 type Registry = ReturnType<typeof createRegistryActivities>;
 type Withdrawals = ReturnType<typeof createWithdrawalActivities>;
+type CohortPublication = ReturnType<typeof createCohortPublicationActivities>;
+type CohortRelease = ReturnType<typeof createCohortReleaseActivities>;
+type CohortWithdrawal = ReturnType<typeof createCohortWithdrawalActivities>;
 
 /** Retries go on until scheduleToCloseTimeout: an outage of an hour costs an hour, not a cycle. */
 const patient: ActivityOptions["retry"] = {
@@ -83,10 +101,41 @@ export const planning = proxyActivities<Pick<Cycles, "planCycle">>({
  * jobs of other fleets that may take days.
  */
 export const admission = proxyActivities<
-  Pick<Training, "startTrainingJob"> & Pick<Tuning, "startTuningJob">
+  Pick<Training, "startTrainingJob"> &
+    Pick<Tuning, "startTuningJob"> &
+    Pick<Processing, "startProcessingJob"> &
+    Pick<Transform, "startTransformJob">
 >({
   startToCloseTimeout: singleCall,
   scheduleToCloseTimeout: "7 days",
+  retry: patient,
+});
+
+/** As `admission`, and writes first what the job reads of up to 100,000 customers. */
+export const cohortAdmission = proxyActivities<
+  Pick<Sharded, "startShardedJob"> & Pick<Preprocessor, "startPreprocessorJob">
+>({
+  startToCloseTimeout: "30 minutes",
+  scheduleToCloseTimeout: "7 days",
+  heartbeatTimeout: "20s",
+  retry: patient,
+});
+
+/** Reads and judges up to 100,000 customers. */
+export const cohort = proxyActivities<ReturnType<typeof createCohortEvaluationActivities>>({
+  startToCloseTimeout: "2 hours",
+  scheduleToCloseTimeout: "6 hours",
+  heartbeatTimeout: "20s",
+  retry: patient,
+});
+
+/** Reads, or lists for a job, the rows of up to 100,000 customers. */
+export const preparing = proxyActivities<
+  Pick<Processing, "readPrepared"> & Pick<Transform, "planTransforms" | "keepTransformed">
+>({
+  startToCloseTimeout: "12 hours",
+  scheduleToCloseTimeout: "24 hours",
+  heartbeatTimeout: "20s",
   retry: patient,
 });
 
@@ -94,6 +143,10 @@ export const admission = proxyActivities<
 export const controlPlane = proxyActivities<
   Pick<Training, "findEndedJob" | "stopTrainingJob"> &
     Pick<Tuning, "findEndedTuningJob" | "stopTuningJob"> &
+    Pick<Processing, "findEndedProcessingJob"> &
+    Pick<Preprocessor, "keepPreprocessor"> &
+    Pick<Transform, "findEndedTransformJob"> &
+    ReturnType<typeof createCycleJobActivities> &
     Pick<Withdrawals, "recordWithdrawal" | "removeWithdrawnArtifact"> &
     ReturnType<typeof createEvaluationActivities> &
     Pick<Registry, "registerModel">
@@ -114,12 +167,13 @@ export const artifacts = proxyActivities<
 });
 
 /**
- * AWS needs 3 to 10 minutes for an endpoint, and up to an hour to fail one. A few attempts: behind this one
- * stand customers who want to know, and the previous version serves on meanwhile.
+ * AWS needs 3 to 10 minutes for an endpoint, and up to an hour to fail one; a batch of customers with endpoints of
+ * their own makes a hundred, 25 at a time. A few attempts: behind this one stand customers who want to know, and the
+ * previous version serves on meanwhile.
  */
 export const refresh = proxyActivities<Pick<Endpoints, "ensureEndpoint">>({
-  startToCloseTimeout: "90 minutes",
-  scheduleToCloseTimeout: "6 hours",
+  startToCloseTimeout: "5 hours",
+  scheduleToCloseTimeout: "12 hours",
   heartbeatTimeout: "1 minute",
   retry: {
     initialInterval: "5s",
@@ -160,9 +214,41 @@ export const messenger = proxyActivities<
     Pick<Registry, "recordDecision"> &
     Pick<Withdrawals, "cancelPublications" | "tellDelay"> &
     ReturnType<typeof createApprovalActivities> &
+    Omit<CohortRelease, "recordCohortDecision"> &
     ReturnType<typeof createPublicationActivities> &
-    ReturnType<typeof createFailureActivities>
+    ReturnType<typeof createFailureActivities> &
+    Pick<Sharded, "recordCohortFailure">
 >({ startToCloseTimeout: singleCall, retry: patient });
+
+/**
+ * A page of a cohort, or its registration: seconds, but for a page of which every model is asked cold. What has not
+ * come to an end in six hours is told to whoever waits for the cohort.
+ */
+export const cohorts = proxyActivities<
+  ReturnType<typeof createCohortRegistrationActivities> &
+    Omit<CohortPublication, "answerCohort"> &
+    Omit<CohortWithdrawal, "answerCohortWithdrawal">
+>({
+  startToCloseTimeout: "1 hour",
+  scheduleToCloseTimeout: "6 hours",
+  heartbeatTimeout: "20s",
+  retry: patient,
+});
+
+/** As `messenger`, for errands about thousands of rows. */
+export const cohortMessenger = proxyActivities<
+  Pick<CohortPublication, "answerCohort"> &
+    Pick<CohortWithdrawal, "answerCohortWithdrawal"> &
+    Pick<CohortRelease, "recordCohortDecision">
+>({ startToCloseTimeout: "10 minutes", heartbeatTimeout: "20s", retry: patient });
+
+/** Waits for endpoints to go and cycles to end; each attempt looks for what is left. A person waits, or comes back. */
+export const destruction = proxyActivities<ReturnType<typeof createDestructionActivities>>({
+  startToCloseTimeout: "3 hours",
+  scheduleToCloseTimeout: "1 day",
+  heartbeatTimeout: "20s",
+  retry: patient,
+});
 
 /** People wait for nothing here: after a quarter of an hour the release's page says that nobody was told. */
 export const notifications = proxyActivities<ReturnType<typeof createNotificationActivities>>({

@@ -2,31 +2,34 @@
 import { condition, isCancellation, workflowInfo } from "@temporalio/workflow";
 import type { Deadline } from "../fleet/approval.js";
 import type { FoundApproval } from "../activities/approval.js";
-import { messenger, notifications } from "./activities.js";
+import type { CycleRef } from "../activities/ledger/cycles.js";
+import { notifications } from "./activities.js";
 import { failureOf } from "./failures.js";
-import type { ReleaseModelInput } from "./messages.js";
 import { type Desk, remark, take } from "./release-desk.js";
 
-/** Returns when somebody has decided, a newer version has superseded this one, or its time was up. */
-export async function untilDecided(input: ReleaseModelInput, desk: Desk): Promise<void> {
-  const { fleet, cycle, customerKey, version } = input;
+/**
+ * Returns when somebody has decided, a newer version has superseded this one, or its time was up. `found` is what the
+ * ledger says of it by now: a newer version may have been registered before this workflow was there to be told.
+ */
+export async function untilDecided(
+  cycle: CycleRef,
+  desk: Desk,
+  found: FoundApproval,
+): Promise<void> {
   const isOpen = (): boolean => desk.state.kind === "awaiting-approval";
-  // A look at the ledger, since a newer version may have been registered before this workflow was there to be told.
-  const found = await messenger.findApproval({ fleet, cycle, customerKey, version });
-  if (found.supersededBy !== null)
-    take(input, desk, { kind: "superseded", version: found.supersededBy });
+  if (found.supersededBy !== null) take(desk, { kind: "superseded", version: found.supersededBy });
 
   for (const deadline of found.deadlines) {
     await waitFor(() => !isOpen(), deadline);
     // A decision that came in the same moment goes first.
     if (!isOpen()) return;
-    const told = tell(input, desk, found, deadline);
+    const told = tell(cycle, desk, found, deadline);
     if (deadline.kind !== "expire" || found.onExpiry !== "deny") {
-      remark(input, desk, `Nobody has decided within ${deadline.after}.`);
+      remark(desk, `Nobody has decided within ${deadline.after}.`);
       continue;
     }
     desk.farewell = told;
-    take(input, desk, { kind: "expired", after: deadline.after });
+    take(desk, { kind: "expired", after: deadline.after });
   }
   await condition(() => !isOpen());
 }
@@ -39,17 +42,16 @@ async function waitFor(isOver: () => boolean, { kind, after, seconds }: Deadline
 
 /** Whoever cannot be reached holds nothing up: it is told on the release's page. */
 async function tell(
-  input: ReleaseModelInput,
+  { fleet, cycle }: CycleRef,
   desk: Desk,
   { webhook, onExpiry }: FoundApproval,
   { kind, after }: Deadline,
 ): Promise<void> {
   if (webhook === null) return;
-  const { fleet, cycle } = input;
   try {
     await notifications.notifyWaiting({ fleet, cycle, kind, after, onExpiry, webhook });
   } catch (error) {
     if (isCancellation(error)) return;
-    remark(input, desk, `The message about it (${kind}) was not sent: ${failureOf(error).message}`);
+    remark(desk, `The message about it (${kind}) was not sent: ${failureOf(error).message}`);
   }
 }

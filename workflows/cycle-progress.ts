@@ -3,7 +3,8 @@ import { setCurrentDetails } from "@temporalio/workflow";
 import type { Cycle } from "./cycle-time.js";
 import type { CycleReport, ShardTotals } from "./messages.js";
 
-export type Phase = "exporting" | "planning" | "training" | "completed" | "failed" | "cancelled";
+export type Phase =
+  "exporting" | "preparing" | "planning" | "training" | "completed" | "failed" | "cancelled";
 
 interface Plan {
   readonly customers: number;

@@ -135,7 +135,7 @@ async function makeRefresh(
 }
 
 /** Now; yet at least a second after the last, since seconds tell endpoint configs apart. */
-function timeOfRefresh(last: string | undefined): string {
+export function timeOfRefresh(last: string | undefined): string {
   const earliest = last === undefined ? 0 : Date.parse(last) + 1000;
   return new Date(Math.max(Date.now(), earliest)).toISOString();
 }

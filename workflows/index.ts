@@ -1,5 +1,8 @@
 /** Every workflow, for Temporal's bundle, which needs one entry. */
+export { releaseCohort } from "./release-cohort.js";
+export { destroyFleet } from "./destroy-fleet.js";
 export { releaseModel } from "./release-model.js";
+export { retrainCohort } from "./retrain-cohort.js";
 export { retrainFleet } from "./retrain-fleet.js";
 export { retrainOnSchedule } from "./retrain-on-schedule.js";
 export { retrainModel } from "./retrain-model.js";
@@ -7,4 +10,5 @@ export { retrainShard } from "./retrain-shard.js";
 export { serveEndpoint } from "./serve-endpoint.js";
 export { watchJobs } from "./watch-jobs.js";
 export { watchRegistry } from "./watch-registry.js";
+export { withdrawCohort } from "./withdraw-cohort.js";
 export { withdrawModel } from "./withdraw-model.js";

@@ -7,10 +7,14 @@ export const WORKFLOWS = {
   retrainFleet: "retrainFleet",
   retrainOnSchedule: "retrainOnSchedule",
   retrainShard: "retrainShard",
+  retrainCohort: "retrainCohort",
   retrainModel: "retrainModel",
   releaseModel: "releaseModel",
+  releaseCohort: "releaseCohort",
   serveEndpoint: "serveEndpoint",
   withdrawModel: "withdrawModel",
+  withdrawCohort: "withdrawCohort",
+  destroyFleet: "destroyFleet",
   watchRegistry: "watchRegistry",
   watchJobs: "watchJobs",
 } as const;
@@ -24,13 +28,19 @@ export const workflowIds = {
   retrainOnSchedule: (fleet: string) => `retrain-on-schedule/${fleet}`,
   retrainShard: (fleet: string, cycle: string, shard: number) =>
     `retrain-shard/${fleet}/${cycle}/${shard}`,
+  retrainCohort: (fleet: string, cycle: string) => `retrain-cohort/${fleet}/${cycle}`,
   retrainModel: (fleet: string, customerKey: string, cycle: string) =>
     `retrain/${fleet}/${customerKey}/${cycle}`,
   releaseModel: (fleet: string, customerKey: string, version: number) =>
     `release/${fleet}/${customerKey}/${version}`,
+  releaseCohort: (fleet: string, version: number) => `release-cohort/${fleet}/${version}`,
   serveEndpoint: (fleet: string, stage: string) => `endpoint/${fleet}/${stage}`,
   withdrawModel: (fleet: string, customerKey: string, version: number) =>
     `withdraw/${fleet}/${customerKey}/${version}`,
+  withdrawCohort: (fleet: string, version: number) => `withdraw-cohort/${fleet}/${version}`,
+  destroyFleet: (fleet: string) => `destroy-fleet/${fleet}`,
+  /** Looks only, and so keeps nobody from destroying. */
+  inspectFleet: (fleet: string) => `inspect-fleet/${fleet}`,
   watchRegistry: (account: string, region: string) => `watch-registry/${account}/${region}`,
   watchJobs: (account: string, region: string) => `watch-jobs/${account}/${region}`,
 } as const;
@@ -110,6 +120,14 @@ export interface ShardTotals {
   readonly failed: number;
 }
 
+/** All customers of a cycle whose fleet trains them in one sharded job. */
+export interface RetrainCohortInput {
+  readonly fleet: string;
+  readonly stage: string;
+  readonly cycle: string;
+  readonly pace: Pace;
+}
+
 export interface RetrainModelInput {
   readonly fleet: string;
   readonly stage: string;
@@ -138,11 +156,36 @@ export interface ReleaseModelInput {
 }
 
 export type ReleaseOutcome =
-  | { readonly kind: "serving"; readonly targetModel: string }
+  /** What InvokeEndpoint is called with; null on an endpoint of the customer's own. */
+  | { readonly kind: "serving"; readonly targetModel: string | null }
   | { readonly kind: "denied"; readonly by: string; readonly note: string }
   | { readonly kind: "superseded"; readonly version: number }
   | { readonly kind: "expired"; readonly after: string }
   | { readonly kind: "rejected"; readonly because: string };
+
+export interface ReleaseCohortInput {
+  readonly fleet: string;
+  readonly stage: string;
+  readonly cycle: string;
+  readonly version: number;
+  readonly members: number;
+  /** Set when the policy approved every member; else a person decides about all. */
+  readonly approvedBy?: string;
+  /** The members in figures, shown to who decides. */
+  readonly evaluation: string;
+  readonly pace: Pace;
+}
+
+export type CohortOutcome =
+  | {
+      readonly kind: "serving";
+      readonly serving: number;
+      /** Approved, but not published: the ledger has each one's reason. */
+      readonly rejected: number;
+      /** By name, when the rest was approved. */
+      readonly leftOut: number;
+    }
+  | Exclude<ReleaseOutcome, { readonly kind: "serving" }>;
 
 export interface ServeEndpointInput {
   readonly fleet: string;
@@ -153,8 +196,72 @@ export interface ServeEndpointInput {
   readonly withdrawals?: readonly Withdrawal[];
   /** Customers whose overwritten artifact may still be in the containers' memory: a refresh is owed. */
   readonly unsure?: readonly string[];
+  /** Cohorts that are being published and withdrawn, and how far each has come. */
+  readonly cohorts?: readonly CohortCourse[];
   /** When the last refresh was made: the next one's name must be another. */
   readonly refreshedAt?: string;
+}
+
+/** All members of one cohort that shall serve. */
+export interface CohortPublication {
+  readonly version: number;
+  /** The release workflow that waits for the outcome. */
+  readonly releaseWorkflowId: string;
+}
+
+/** All members of one cohort that shall not serve any more. */
+export interface CohortWithdrawal {
+  readonly version: number;
+  readonly withdrawWorkflowId: string;
+}
+
+/** One cohort on an endpoint's desk. Members are gone through in the order of their keys, `after` the last one done. */
+export type CohortCourse =
+  | {
+      readonly kind: "publish";
+      readonly publication: CohortPublication;
+      readonly step: "copy" | "verify" | "point";
+      readonly after: string;
+      /** Some of the sample did not answer as in training, so each member is asked. */
+      readonly verifyAll: boolean;
+    }
+  | {
+      readonly kind: "withdraw";
+      readonly withdrawal: CohortWithdrawal;
+      readonly after: string;
+      /** The endpoint runs the code of what serves in the end: what needs that can be done now. */
+      readonly refreshed: boolean;
+    };
+
+/** Of a publication of a cohort. */
+export interface CohortPublished {
+  readonly version: number;
+  readonly serving: number;
+  readonly rejected: number;
+  readonly leftOut: number;
+  /** Why there are rejected ones, or none that serve: one reason of many. */
+  readonly because: string | null;
+}
+
+/** Of a withdrawal of a cohort. */
+export interface CohortWithdrawn {
+  readonly version: number;
+  /** Customers who are served by another version now. */
+  readonly moved: number;
+  /** Customers who have no model now. */
+  readonly removed: number;
+  /** Members that still serve. */
+  readonly open: number;
+  /** Why there are open ones. */
+  readonly because: string | null;
+}
+
+export interface WithdrawCohortInput {
+  readonly fleet: string;
+  readonly stage: string;
+  readonly version: number;
+  readonly decision: Decision;
+  readonly pace: Pace;
 }
 
 /** One version of one customer's model that shall serve. */
@@ -180,7 +287,7 @@ export interface WithdrawModelInput {
 /** What serves a customer after a withdrawal; null: nothing does. */
 export interface WithdrawalOutcome {
   readonly version: number;
-  readonly servesNow: { readonly version: number; readonly targetModel: string } | null;
+  readonly servesNow: { readonly version: number; readonly targetModel: string | null } | null;
 }
 
 export interface Withdrawal {
@@ -188,6 +295,18 @@ export interface Withdrawal {
   readonly version: number;
   readonly to?: number;
   readonly withdrawWorkflowId: string;
+}
+
+export interface DestroyFleetInput {
+  readonly fleet: string;
+  /** Only this stage; by default the whole fleet. */
+  readonly stage?: string;
+  /** Cycles that run are cancelled; else the fleet is not destroyed. */
+  readonly cancel: boolean;
+  /** The person who wants it. */
+  readonly by: string;
+  /** Only tells what there is. */
+  readonly dryRun: boolean;
 }
 
 export interface WatchJobsInput {
@@ -213,25 +332,36 @@ export interface Decision {
   readonly verdict: "approve" | "deny";
   readonly by: string;
   readonly note?: string;
+  /** Of an approval of a cohort: customers (or their keys) whose champion stays. */
+  readonly except?: readonly string[];
 }
 
 export type PublicationOutcome =
-  | { readonly kind: "serving"; readonly version: number; readonly targetModel: string }
+  | { readonly kind: "serving"; readonly version: number; readonly targetModel: string | null }
   | { readonly kind: "rejected"; readonly version: number; readonly because: string };
 
-/** To retrainModel, from the job watcher: the job has reached an end. */
+/** To retrainModel and retrainCohort, from the job watcher: the job has reached an end. */
 export const jobEnded = defineSignal<[JobEnded]>("jobEnded");
-/** To releaseModel: decide; refused without a history event when it cannot be taken, with the reason. */
+/** To releaseModel and releaseCohort: decide; refused without a history event when it cannot be taken, with the reason. */
 export const decide = defineUpdate<Decision, [Decision]>("decide");
-/** To releaseModel, for the web UI and `temporal workflow signal`. */
-export const approve = defineSignal<[{ by: string; note?: string }]>("approve");
+/** To releaseModel and releaseCohort, for the web UI and `temporal workflow signal`. */
+export const approve =
+  defineSignal<[{ by: string; note?: string; except?: readonly string[] }]>("approve");
 export const deny = defineSignal<[{ by: string; note?: string }]>("deny");
-/** To releaseModel, from the activity that registers: a newer version of the customer is there. */
+/** To releaseModel and releaseCohort, from the activity that registers: a newer version is there. */
 export const superseded = defineSignal<[{ version: number }]>("superseded");
 /** To serveEndpoint, from releaseModel by way of an activity that signals with start. */
 export const publish = defineSignal<[Publication]>("publish");
 /** To releaseModel, from the endpoint's workflow. */
 export const published = defineSignal<[PublicationOutcome]>("published");
+/** To serveEndpoint, from releaseCohort: publish all members. Asked twice is asked once. */
+export const publishCohort = defineSignal<[CohortPublication]>("publishCohort");
+/** To releaseCohort, from the endpoint's workflow. */
+export const cohortPublished = defineSignal<[CohortPublished]>("cohortPublished");
+/** To serveEndpoint, from withdrawCohort: no member must serve any more. */
+export const withdrawMembers = defineSignal<[CohortWithdrawal]>("withdrawMembers");
+/** To withdrawCohort, from the endpoint's workflow. */
+export const membersWithdrawn = defineSignal<[CohortWithdrawn]>("membersWithdrawn");
 /** To serveEndpoint: this version must not serve any more. */
 export const withdraw = defineSignal<[Withdrawal]>("withdraw");
 /** To withdrawModel, from the endpoint's workflow. */

@@ -1,5 +1,6 @@
 /** Where a release's messages arrive: each moves its state on, or is refused, and the page in the web UI tells. */
 import { ApplicationFailure, log, setCurrentDetails, setHandler } from "@temporalio/workflow";
+import { LIMITS } from "../fleet/limits.js";
 import {
   describeRelease,
   isEcho,
@@ -9,15 +10,21 @@ import {
   type ReleaseEvent,
   type ReleaseState,
 } from "../fleet/release.js";
-import {
-  approve,
-  decide,
-  type Decision,
-  deny,
-  published,
-  type ReleaseModelInput,
-  superseded,
-} from "./messages.js";
+import { approve, decide, type Decision, deny, superseded } from "./messages.js";
+
+/** What is decided, and what who decides is shown. */
+export interface Docket {
+  readonly version: number;
+  readonly approvedBy?: string | undefined;
+  /** `Version 7 of xna`. */
+  readonly subject: string;
+  /** The gate's reasons. */
+  readonly evaluation: string;
+  /** On the page for as long as it waits. */
+  readonly howToDecide: string;
+  /** Customers can be left out of it: it is a cohort. */
+  readonly isCohort: boolean;
+}
 
 /** What the registry and the ledger must hold: who said what, and when. */
 export interface Verdict {
@@ -28,6 +35,7 @@ export interface Verdict {
 }
 
 export interface Desk {
+  readonly docket: Docket;
   state: ReleaseState;
   /** In the order they came. */
   readonly unrecorded: Verdict[];
@@ -38,9 +46,10 @@ export interface Desk {
 }
 
 /** Handlers are set before the first wait: nothing that comes is lost, whenever it comes. */
-export function openDesk(input: ReleaseModelInput): Desk {
+export function openDesk(docket: Docket): Desk {
   const desk: Desk = {
-    state: openRelease(input.approvedBy),
+    docket,
+    state: openRelease(docket.approvedBy),
     unrecorded: [],
     remarks: [],
     farewell: Promise.resolve(),
@@ -48,13 +57,13 @@ export function openDesk(input: ReleaseModelInput): Desk {
   setHandler(
     decide,
     (decision) => {
-      take(input, desk, { kind: "decided", decision });
+      take(desk, { kind: "decided", decision });
       return decision;
     },
     {
       // Synchronous, or a refusal would hang the caller. A refused update leaves no trace in the history.
       validator: (decision: Decision) => {
-        const refused = refusalOf(desk.state, decision);
+        const refused = refusal(desk, decision);
         if (refused !== null)
           throw ApplicationFailure.create({
             type: "DecisionRefused",
@@ -65,53 +74,56 @@ export function openDesk(input: ReleaseModelInput): Desk {
       },
     },
   );
-  setHandler(approve, (said) => signalled(input, desk, { ...said, verdict: "approve" }));
-  setHandler(deny, (said) => signalled(input, desk, { ...said, verdict: "deny" }));
+  setHandler(approve, (said) => signalled(desk, { ...said, verdict: "approve" }));
+  setHandler(deny, (said) => signalled(desk, { ...said, verdict: "deny" }));
   setHandler(superseded, ({ version }) => {
-    if (version > input.version) take(input, desk, { kind: "superseded", version });
+    if (version > docket.version) take(desk, { kind: "superseded", version });
   });
-  setHandler(published, (outcome) => {
-    if (outcome.version !== input.version) return;
-    take(
-      input,
-      desk,
-      outcome.kind === "serving"
-        ? { kind: "served", targetModel: outcome.targetModel }
-        : { kind: "not-served", because: outcome.because },
-    );
-  });
-  show(input, desk);
+  show(desk);
   return desk;
 }
 
+/** Why the decision cannot be taken; null when it can. */
+function refusal({ docket, state }: Desk, decision: Partial<Decision>): string | null {
+  const refused = refusalOf(state, decision);
+  if (refused !== null || decision.except === undefined) return refused;
+  if (!docket.isCohort) return "`except` leaves customers out of a cohort, and this is one model";
+  if (decision.verdict === "deny")
+    return "a denial is about every member: `except` is for approvals";
+  if (decision.except.length > LIMITS.cohortExceptions)
+    return `at most ${LIMITS.cohortExceptions} customers are left out by name`;
+  return null;
+}
+
 /** A signal cannot be answered, so the page that it was sent from tells. */
-function signalled(input: ReleaseModelInput, desk: Desk, said: Partial<Decision>): void {
-  const refused = refusalOf(desk.state, said);
-  if (refused === null) return take(input, desk, { kind: "decided", decision: complete(said) });
+function signalled(desk: Desk, said: Partial<Decision>): void {
+  const refused = refusal(desk, said);
+  if (refused === null) return take(desk, { kind: "decided", decision: complete(said) });
   // What the registry says after us is what we have told it.
   if (said.verdict !== undefined && isFromRegistry(said) && isEcho(desk.state, said.verdict))
     return;
   log.warn("decision refused", { refused });
-  remark(input, desk, `The last signal was refused: ${refused}.`);
+  remark(desk, `The last signal was refused: ${refused}.`);
 }
 
 const isFromRegistry = ({ by }: Partial<Decision>): boolean => /^registry(:|$)/.test(by ?? "");
 
 /** After `refusalOf` found nothing missing. */
-const complete = ({ verdict, by, note }: Partial<Decision>): Decision => ({
+const complete = ({ verdict, by, note, except }: Partial<Decision>): Decision => ({
   verdict: verdict ?? "deny",
   by: by ?? "",
   ...(note === undefined ? {} : { note }),
+  ...(except === undefined ? {} : { except }),
 });
 
 /** What comes too late, or twice, changes nothing. */
-export function take(input: ReleaseModelInput, desk: Desk, event: ReleaseEvent): void {
+export function take(desk: Desk, event: ReleaseEvent): void {
   const next = nextState(desk.state, event);
   if (next === desk.state) return;
   desk.state = next;
   const verdict = verdictOf(event);
   if (verdict !== null) desk.unrecorded.push({ ...verdict, at: new Date().toISOString() });
-  show(input, desk);
+  show(desk);
 }
 
 function verdictOf(event: ReleaseEvent): Omit<Verdict, "at"> | null {
@@ -136,20 +148,16 @@ const ended = (state: "superseded" | "expired", note: string): Omit<Verdict, "at
   state,
 });
 
-export function remark(input: ReleaseModelInput, desk: Desk, text: string): void {
+export function remark(desk: Desk, text: string): void {
   desk.remarks.push(text);
   // The last ones: whoever signals nonsense in a loop must not make the page grow.
   if (desk.remarks.length > 5) desk.remarks.shift();
-  show(input, desk);
+  show(desk);
 }
 
-function show(input: ReleaseModelInput, { state, remarks }: Desk): void {
-  const howTo =
-    state.kind === "awaiting-approval"
-      ? `Decide with \`modelfleet approve ${input.fleet} ${input.customerKey}\` or \`modelfleet deny …\`, ` +
-        'or send the signal `approve` or `deny` with `{"by": "your name", "note": "why"}`.'
-      : "";
-  const title = `Version ${input.version} of ${input.customerKey} **${describeRelease(state)}**`;
-  const parts = [title, input.evaluation, howTo, ...remarks];
+function show({ docket, state, remarks }: Desk): void {
+  const howTo = state.kind === "awaiting-approval" ? docket.howToDecide : "";
+  const title = `${docket.subject} **${describeRelease(state)}**`;
+  const parts = [title, docket.evaluation, howTo, ...remarks];
   setCurrentDetails(parts.filter((part) => part !== "").join("\n\n"));
 }

@@ -4,6 +4,7 @@ import {
   condition,
   getExternalWorkflowHandle,
   isCancellation,
+  setHandler,
   startChild,
   upsertSearchAttributes,
   workflowInfo,
@@ -16,22 +17,32 @@ import { workflowFailure } from "./failures.js";
 import {
   type Publication,
   publish,
+  published,
   type ReleaseModelInput,
   type ReleaseOutcome,
   type WithdrawModelInput,
   workflowIds,
   WORKFLOWS,
 } from "./messages.js";
-import { type ApprovalState, attributeKeys, searchAttributes } from "./search-attributes.js";
-import { type Desk, openDesk, take, type Verdict } from "./release-desk.js";
+import { type Desk, openDesk, take } from "./release-desk.js";
+import { APPROVAL_STATES, attributeKeys, searchAttributes } from "./search-attributes.js";
 
 /**
  * Ends when the version serves, or never will. A denial is taken at any instant until then: one that comes while
  * the version is being published waits for what the endpoint answers, and has it withdrawn if it serves.
  */
 export async function releaseModel(input: ReleaseModelInput): Promise<ReleaseOutcome> {
-  const desk = openDesk(input);
-  if (isIn(desk, "awaiting-approval")) await untilDecided(input, desk);
+  const desk = openDesk(docketOf(input));
+  setHandler(published, (outcome) => {
+    if (outcome.version !== input.version) return;
+    take(
+      desk,
+      outcome.kind === "serving"
+        ? { kind: "served", targetModel: outcome.targetModel }
+        : { kind: "not-served", because: outcome.because },
+    );
+  });
+  if (isIn(desk, "awaiting-approval")) await untilDecided(input, desk, await find(input));
   await recordVerdicts(input, desk);
   if (isIn(desk, "publishing")) {
     await requestPublication(input);
@@ -40,7 +51,7 @@ export async function releaseModel(input: ReleaseModelInput): Promise<ReleaseOut
     await condition(() => !isIn(desk, "denied-while-publishing"));
   }
   // Denied before the endpoint was asked.
-  take(input, desk, { kind: "not-served", because: "it was not asked for" });
+  take(desk, { kind: "not-served", because: "it was not asked for" });
   if (desk.state.kind === "denied-while-serving") await startWithdrawal(input, desk.state);
   if (isIn(desk, "expired")) await desk.farewell;
   return outcomeOf(desk.state);
@@ -49,18 +60,27 @@ export async function releaseModel(input: ReleaseModelInput): Promise<ReleaseOut
 /** Not compared in place: the compiler does not know that a wait changes the state. */
 const isIn = (desk: Desk, kind: ReleaseState["kind"]): boolean => desk.state.kind === kind;
 
-const ATTRIBUTES: Readonly<Record<Verdict["state"], ApprovalState>> = {
-  approved: "APPROVED",
-  denied: "DENIED",
-  superseded: "SUPERSEDED",
-  expired: "EXPIRED",
-};
+const docketOf = ({ fleet, customerKey, version, approvedBy, evaluation }: ReleaseModelInput) => ({
+  version,
+  approvedBy,
+  subject: `Version ${version} of ${customerKey}`,
+  evaluation,
+  howToDecide:
+    `Decide with \`modelfleet approve ${fleet} ${customerKey}\` or \`modelfleet deny …\`, ` +
+    'or send the signal `approve` or `deny` with `{"by": "your name", "note": "why"}`.',
+  isCohort: false,
+});
+
+const find = ({ fleet, cycle, customerKey, version }: ReleaseModelInput) =>
+  messenger.findApproval({ fleet, cycle, customerKey, version });
 
 /** In the order they came: the registry and the ledger hold an approval before anything serves. */
 async function recordVerdicts(input: ReleaseModelInput, { unrecorded }: Desk): Promise<void> {
   const { fleet, customerKey, version } = input;
   for (let next = unrecorded.shift(); next !== undefined; next = unrecorded.shift()) {
-    upsertSearchAttributes([{ key: attributeKeys.approvalState, value: ATTRIBUTES[next.state] }]);
+    upsertSearchAttributes([
+      { key: attributeKeys.approvalState, value: APPROVAL_STATES[next.state] },
+    ]);
     await messenger.recordDecision({ fleet, customerKey, version, ...next });
   }
 }

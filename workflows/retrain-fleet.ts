@@ -23,6 +23,8 @@ import {
   shardProgress,
   workflowIds,
 } from "./messages.js";
+import { listenForCycleJobs, preparePipeline, prepareRows } from "./prepare-cycle.js";
+import { retrainCohort } from "./retrain-cohort.js";
 import { retrainShard } from "./retrain-shard.js";
 import { searchAttributes } from "./search-attributes.js";
 import { slidingWindow } from "./sliding-window.js";
@@ -50,23 +52,35 @@ async function runCycle(
   cycle: Cycle,
   progress: CycleProgress,
 ): Promise<void> {
-  const { spec, force = false, testing = false } = input;
+  const { spec, force = false, testing = false, pace = DEFAULT_PACE } = input;
   const ids = idsOf(cycle);
+  const jobs = listenForCycleJobs({ ...ids, pace });
   const { workflowId } = workflowInfo();
 
   progress.enter("exporting");
   const opened = { cycle: cycle.cycle, window: cycle.window, workflowId, force, testing };
   await ledger.openCycle({ spec, ...opened });
   await warehouse.exportDataset(ids);
+  if (spec.preparation !== undefined) {
+    progress.enter("preparing");
+    await ledger.setCycleState({ ...ids, state: "preparing" });
+    await prepareRows(jobs);
+  }
 
   progress.enter("planning");
   await ledger.setCycleState({ ...ids, state: "planning" });
   const plan = await planning.planCycle({ ...ids, shardSize: LIMITS.customersPerShard, force });
   progress.planned(plan);
+  if (spec.training.kind === "pipeline" && plan.train > 0) {
+    progress.enter("preparing");
+    await ledger.setCycleState({ ...ids, state: "preparing" });
+    await preparePipeline(jobs);
+  }
 
   progress.enter("training");
   await ledger.setCycleState({ ...ids, state: "training" });
-  await runShards(input, cycle, progress, plan);
+  if (spec.training.kind === "sharded") await runCohort(input, cycle, progress, plan);
+  else await runShards(input, cycle, progress, plan);
 
   const exceeded = failureBudgetExceeded(progress.read().report, spec.failureBudget);
   if (exceeded !== null)
@@ -100,6 +114,28 @@ async function runShards(
     );
     progress.shard(shard, totals);
   });
+}
+
+/** All customers in one training job. */
+async function runCohort(
+  { spec, pace = DEFAULT_PACE }: RetrainFleetInput,
+  { fleet, cycle }: Cycle,
+  progress: CycleProgress,
+  { train }: { readonly train: number },
+): Promise<void> {
+  if (train === 0) return;
+  const workflowId = workflowIds.retrainCohort(fleet, cycle);
+  const totals = await onceFree(workflowId, () =>
+    executeChild(retrainCohort, {
+      workflowId,
+      args: [{ fleet, stage: spec.stages[0].name, cycle, pace }],
+      parentClosePolicy: "REQUEST_CANCEL",
+      workflowIdReusePolicy: "ALLOW_DUPLICATE",
+      typedSearchAttributes: searchAttributes({ fleet, cycle }),
+      staticSummary: `The ${train} customers of ${fleet} for ${cycle}, in one training job`,
+    }),
+  );
+  progress.shard(0, totals);
 }
 
 /** The ledger learns why, and the run fails with the same sentence. */

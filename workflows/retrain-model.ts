@@ -2,7 +2,6 @@
 import {
   CancellationScope,
   isCancellation,
-  log,
   setCurrentDetails,
   startChild,
 } from "@temporalio/workflow";
@@ -13,7 +12,13 @@ import { type Failure, failureOf, workflowFailure } from "./failures.js";
 import { type RetrainModelInput, type RetrainOutcome, workflowIds } from "./messages.js";
 import { releaseModel } from "./release-model.js";
 import { searchAttributes } from "./search-attributes.js";
-import { listenForEndedJobs, makeModel, type ModelJobs, stopJobs } from "./training-jobs.js";
+import {
+  kindOf,
+  listenForEndedJobs,
+  makeModel,
+  type ModelJobs,
+  stopOpenJobs,
+} from "./training-jobs.js";
 
 /**
  * Fails with `<customer>: <the last line of the traceback>`, so that the web UI's list shows the cause.
@@ -25,9 +30,9 @@ import { listenForEndedJobs, makeModel, type ModelJobs, stopJobs } from "./train
  * and in shares: 0.1 progress, 0.05 to 0.1 a batch of publications, 0.02 shard and cycle: below 12.
  */
 export async function retrainModel(input: RetrainModelInput): Promise<RetrainOutcome> {
-  const jobs = listenForEndedJobs(input);
+  const jobs = listenForEndedJobs(kindOf(input), input.pace);
   try {
-    const { trainingJobName, details } = await makeModel(input, jobs);
+    const { trainingJobName, details } = await makeModel(jobs);
     const { fleet, cycle, customerKey } = input;
     const job = { fleet, cycle, customerKey, trainingJobName };
     const { decision, because } = await controlPlane.evaluateModel(job);
@@ -73,7 +78,7 @@ async function giveUp(input: RetrainModelInput, jobs: ModelJobs, error: unknown)
   const failure: Failure = cancelled
     ? { type: FAILURES.trainingStopped, message: "cancelled before it was done" }
     : failureOf(error);
-  if (jobs.open) await stopOpenJobs(input);
+  await stopOpenJobs(jobs);
   const { type: errorType, message: reason } = failure;
   const { customer } = await messenger.recordFailure({
     fleet,
@@ -84,13 +89,4 @@ async function giveUp(input: RetrainModelInput, jobs: ModelJobs, error: unknown)
   });
   if (cancelled) throw error;
   throw workflowFailure({ ...failure, message: `${customer}: ${failure.message}` }, error);
-}
-
-/** A job that cannot be stopped ends by its maximum runtime: no reason to hide the first failure. */
-async function stopOpenJobs(input: RetrainModelInput): Promise<void> {
-  try {
-    await stopJobs(input);
-  } catch (error) {
-    log.error("job not stopped", { customerKey: input.customerKey, ...failureOf(error) });
-  }
 }

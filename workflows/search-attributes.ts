@@ -11,6 +11,14 @@ export const attributeKeys = {
 
 export type ApprovalState = "PENDING" | "APPROVED" | "DENIED" | "SUPERSEDED" | "EXPIRED";
 
+/** Of a release that was decided so. */
+export const APPROVAL_STATES = {
+  approved: "APPROVED",
+  denied: "DENIED",
+  superseded: "SUPERSEDED",
+  expired: "EXPIRED",
+} as const;
+
 export interface Attributes {
   readonly fleet: string;
   readonly customer?: string;

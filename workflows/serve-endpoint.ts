@@ -23,9 +23,17 @@ import {
   takeDenied,
   type Desk,
 } from "./desk.js";
+import { acceptCohort, type CohortDesk, denyCohort, openCohortDesk } from "./cohort-desk.js";
 import { reject, serveBatch, type Refreshes } from "./endpoint-batch.js";
+import { clearCohorts, serveCohortStep } from "./endpoint-cohort.js";
 import { failureOf } from "./failures.js";
-import { publish, type ServeEndpointInput, withdraw } from "./messages.js";
+import {
+  publish,
+  publishCohort,
+  type ServeEndpointInput,
+  withdraw,
+  withdrawMembers,
+} from "./messages.js";
 
 /**
  * Started by the first request, ends when none came for a while. Every publication that was ever signalled gets an
@@ -34,16 +42,19 @@ import { publish, type ServeEndpointInput, withdraw } from "./messages.js";
  *
  * Two lanes. Batches copy, refresh and verify, for minutes. A withdrawal that only moves a pointer does not wait for
  * them: the ledger's locks let it and a publication of the same customer happen in either order. One that needs a
- * refresh joins the next batch.
+ * refresh joins the next batch. Cohorts are gone through page by page, and batches go between two pages.
  */
 export async function serveEndpoint(input: ServeEndpointInput): Promise<void> {
   const course: Course = {
     desk: openDesk(input),
+    cohorts: openCohortDesk(input.cohorts),
     isMoving: false,
     isLeaving: false,
     ...(input.refreshedAt === undefined ? {} : { refreshedAt: input.refreshedAt }),
   };
-  const { desk } = course;
+  const { desk, cohorts } = course;
+  setHandler(publishCohort, (publication) => acceptCohort(cohorts, publication));
+  setHandler(withdrawMembers, (withdrawal) => denyCohort(cohorts, withdrawal));
   setHandler(publish, (publication) => accept(desk, publication));
   setHandler(withdraw, (withdrawal) => deny(desk, withdrawal));
   const moved = moveDenied(input, course);
@@ -61,6 +72,7 @@ export async function serveEndpoint(input: ServeEndpointInput): Promise<void> {
 
 interface Course extends Refreshes {
   readonly desk: Desk;
+  readonly cohorts: CohortDesk;
   /** A withdrawal is being made that only moves a pointer. */
   isMoving: boolean;
   /** The run is about to continue as new: no further one is begun. */
@@ -69,13 +81,17 @@ interface Course extends Refreshes {
 
 async function serveRequests(input: ServeEndpointInput, course: Course): Promise<void> {
   const { collectSeconds, idleSeconds, roundSeconds } = input.pace;
-  const { desk } = course;
+  const { desk, cohorts } = course;
   const isFull = (): boolean => desk.wanted.size >= LIMITS.publicationsPerBatch;
   const isTired = (): boolean => workflowInfo().continueAsNewSuggested;
+  const hasWork = (): boolean => isAsked(desk) || cohorts.size > 0;
   let failures = 0;
   for (;;) {
-    setCurrentDetails("Nothing to do");
-    await condition(() => isAsked(desk) || isTired(), idleSeconds * 1000, { summary: "idle" });
+    // A cohort is gone on with at once.
+    if (cohorts.size === 0) {
+      setCurrentDetails("Nothing to do");
+      await condition(() => hasWork() || isTired(), idleSeconds * 1000, { summary: "idle" });
+    }
     if (isAsked(desk)) {
       // What arrives within this time shares one pass; a full batch need not wait.
       await condition(isFull, collectSeconds * 1000, { summary: "collect requests" });
@@ -84,20 +100,29 @@ async function serveRequests(input: ServeEndpointInput, course: Course): Promise
         serveBatch(input, course, takeBatch(desk), desk),
       );
       failures = isDone ? 0 : failures + 1;
-    } else if (!isTired() && desk.denied.size === 0 && !course.isMoving) {
+    } else if (!hasWork() && !isTired() && desk.denied.size === 0 && !course.isMoving) {
       // Ends only with an empty desk; a signal that arrives with the end makes the server refuse the end.
       return;
     }
+    if (cohorts.size > 0)
+      await CancellationScope.nonCancellable(() => serveCohortStep(input, course, cohorts));
     if (isTired()) await leave(input, course);
-    if (failures > 0) await rest(desk, roundSeconds, failures);
+    if (failures > 0) await rest(course, roundSeconds, failures);
   }
 }
 
 /** After a refresh that failed; what is new may be what mends it. */
-async function rest(desk: Desk, roundSeconds: number, failures: number): Promise<void> {
+async function rest(
+  { desk, cohorts }: Course,
+  roundSeconds: number,
+  failures: number,
+): Promise<void> {
   const waiting = desk.slow.size;
   const hasNews = (): boolean =>
-    desk.wanted.size > 0 || desk.cancelled.length > 0 || desk.slow.size > waiting;
+    cohorts.size > 0 ||
+    desk.wanted.size > 0 ||
+    desk.cancelled.length > 0 ||
+    desk.slow.size > waiting;
   if (waiting === 0 && desk.unsure.size === 0) return;
   const doublings = Math.min(failures - 1, LIMITS.refreshDoublings);
   setCurrentDetails(
@@ -111,10 +136,11 @@ async function rest(desk: Desk, roundSeconds: number, failures: number): Promise
 async function leave(input: ServeEndpointInput, course: Course): Promise<void> {
   course.isLeaving = true;
   await condition(() => !course.isMoving);
-  const { refreshedAt, desk } = course;
+  const { refreshedAt, desk, cohorts } = course;
   await continueAsNew<typeof serveEndpoint>({
     ...input,
     ...carryOver(desk),
+    cohorts: [...cohorts.values()],
     ...(refreshedAt === undefined ? {} : { refreshedAt }),
   });
 }
@@ -160,4 +186,5 @@ async function clearDesk(input: ServeEndpointInput, course: Course): Promise<voi
     if (desk.denied.size > 0) await moveBack(input, desk);
     if (isOwed()) isDone = await serveBatch(input, course, takeBatch(desk), desk);
   }
+  await clearCohorts(input, course, course.cohorts);
 }

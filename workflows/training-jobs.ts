@@ -1,13 +1,23 @@
-/** Makes one model: trains or tunes, waits for the job's end, and goes another round when SageMaker itself failed. */
-import { condition, setCurrentDetails, setHandler, sleep } from "@temporalio/workflow";
+/** Makes a model, or those of a cohort: starts a job, waits for its end, and goes another round when SageMaker itself failed. */
+import { condition, log, setCurrentDetails, setHandler, sleep } from "@temporalio/workflow";
 import { FAILURES } from "../fleet/errors.js";
 import { classifyFailure, failureSentence, failureTypes } from "../fleet/failure.js";
 import { LIMITS } from "../fleet/limits.js";
-import { admission, controlPlane } from "./activities.js";
-import { type Failure, workflowFailure } from "./failures.js";
-import { type JobEnded, jobEnded, type RetrainModelInput } from "./messages.js";
+import { COHORT_KEY } from "../fleet/names.js";
+import { admission, cohortAdmission, controlPlane } from "./activities.js";
+import { type Failure, failureOf, workflowFailure } from "./failures.js";
+import {
+  type JobEnded,
+  jobEnded,
+  type Pace,
+  type RetrainCohortInput,
+  type RetrainModelInput,
+} from "./messages.js";
 
+/** One job after the other, of the same kind and for the same work. */
 export interface ModelJobs {
+  readonly kind: KindOfJob;
+  readonly pace: Pace;
   /** By name: a signal may come twice, late, or for the job of an earlier round. */
   readonly ended: Map<string, JobEnded>;
   /** A job may be running whose end has not been seen: whoever gives up must stop it. */
@@ -15,13 +25,12 @@ export interface ModelJobs {
 }
 
 /** Call before anything else: a signal that comes before its handler would wait for it, but nothing is lost. */
-export function listenForEndedJobs({ tune }: RetrainModelInput): ModelJobs {
-  const { isEnd } = kindOf(tune);
+export function listenForEndedJobs(kind: KindOfJob, pace: Pace): ModelJobs {
   const ended = new Map<string, JobEnded>();
   setHandler(jobEnded, (job) => {
-    if (isEnd(job)) ended.set(job.jobName, job);
+    if (kind.isEnd(job)) ended.set(job.jobName, job);
   });
-  return { ended, open: false };
+  return { kind, pace, ended, open: false };
 }
 
 export interface MadeModel {
@@ -31,15 +40,15 @@ export interface MadeModel {
   readonly details: string;
 }
 
-/** Throws the customer's failure. */
-export async function makeModel(input: RetrainModelInput, jobs: ModelJobs): Promise<MadeModel> {
-  const kind = kindOf(input.tune);
+/** Throws what the job failed with. */
+export async function makeModel(jobs: ModelJobs): Promise<MadeModel> {
+  const { kind, pace } = jobs;
   let failures = 0;
   for (let round = 0; round < LIMITS.trainingRounds + LIMITS.stoppedRounds; round++) {
     jobs.open = true;
-    const started = await kind.start(input, round);
+    const started = await kind.start(round);
     setCurrentDetails(started.details);
-    const end = started.ended ?? (await waitForEnd(started.jobName, input, jobs));
+    const end = started.ended ?? (await waitForEnd(started.jobName, jobs));
     jobs.open = false;
     if (end.status === "Completed")
       return { trainingJobName: end.bestTrainingJobName ?? end.jobName, details: started.details };
@@ -49,7 +58,7 @@ export async function makeModel(input: RetrainModelInput, jobs: ModelJobs): Prom
     const { failure, mayRepeat } = await readFailure(end, kind);
     failures++;
     if (!mayRepeat || failures >= LIMITS.trainingRounds) throw workflowFailure(failure);
-    await sleep(input.pace.roundSeconds * 1000 * 2 ** (failures - 1), {
+    await sleep(pace.roundSeconds * 1000 * 2 ** (failures - 1), {
       summary: "before another round",
     });
   }
@@ -59,15 +68,14 @@ export async function makeModel(input: RetrainModelInput, jobs: ModelJobs): Prom
   });
 }
 
-/** Of the customer's cycle, whatever is open. */
-export async function stopJobs({
-  fleet,
-  cycle,
-  customerKey,
-  tune,
-}: RetrainModelInput): Promise<void> {
-  const customer = { fleet, cycle, customerKey };
-  await (tune ? controlPlane.stopTuningJob(customer) : controlPlane.stopTrainingJob(customer));
+/** A job that cannot be stopped ends by its maximum runtime: no reason to hide the first failure. */
+export async function stopOpenJobs({ kind, open }: ModelJobs): Promise<void> {
+  if (!open) return;
+  try {
+    await kind.stop();
+  } catch (error) {
+    log.error("job not stopped", { ...failureOf(error) });
+  }
 }
 
 interface StartedJob {
@@ -77,39 +85,38 @@ interface StartedJob {
   readonly ended?: JobEnded;
 }
 
-interface KindOfJob {
+export interface KindOfJob {
   readonly called: string;
-  readonly start: (input: RetrainModelInput, round: number) => Promise<StartedJob>;
+  readonly start: (round: number) => Promise<StartedJob>;
   readonly findEnded: (jobName: string) => Promise<JobEnded | null>;
   /** Whether what was told is an end that can be worked with. */
   readonly isEnd: (job: JobEnded) => boolean;
+  /** Of the cycle, whatever is open. */
+  readonly stop: () => Promise<void>;
 }
 
-const kindOf = (tune: boolean): KindOfJob => (tune ? TUNING : TRAINING);
+type Customer = Pick<RetrainModelInput, "fleet" | "cycle" | "customerKey">;
 
-const TRAINING: KindOfJob = {
+export const kindOf = ({ fleet, cycle, customerKey, tune }: RetrainModelInput): KindOfJob =>
+  tune ? tuning({ fleet, cycle, customerKey }) : training({ fleet, cycle, customerKey });
+
+const training = (customer: Customer): KindOfJob => ({
   called: "training job",
-  start: async ({ fleet, cycle, customerKey }, round) => {
-    const { trainingJobName, ...rest } = await admission.startTrainingJob({
-      fleet,
-      cycle,
-      customerKey,
-      round,
-    });
+  start: async (round) => {
+    const { trainingJobName, ...rest } = await admission.startTrainingJob({ ...customer, round });
     const details = `Training job \`${trainingJobName}\`, round ${round + 1}`;
     return { jobName: trainingJobName, details, ...rest };
   },
   findEnded: (trainingJobName) => controlPlane.findEndedJob({ trainingJobName }),
   isEnd: ({ status }) => isEndStatus(status),
-};
+  stop: () => controlPlane.stopTrainingJob(customer),
+});
 
-const TUNING: KindOfJob = {
+const tuning = (customer: Customer): KindOfJob => ({
   called: "tuning job",
-  start: async ({ fleet, cycle, customerKey }, round) => {
+  start: async (round) => {
     const { tuningJobName, warmStart, ...rest } = await admission.startTuningJob({
-      fleet,
-      cycle,
-      customerKey,
+      ...customer,
       round,
     });
     const details = `Tuning job \`${tuningJobName}\`, round ${round + 1}\n\n${warmStart}`;
@@ -119,6 +126,24 @@ const TUNING: KindOfJob = {
   // A signal sent by hand may lack the name: then the guard looks for it.
   isEnd: ({ status, bestTrainingJobName }) =>
     isEndStatus(status) && (status !== "Completed" || bestTrainingJobName !== undefined),
+  stop: () => controlPlane.stopTuningJob(customer),
+});
+
+/** Another round trains only what the checkpoints of the rounds before it lack. */
+export const shardedJob = ({ fleet, cycle }: RetrainCohortInput): KindOfJob => {
+  const cohort = training({ fleet, cycle, customerKey: COHORT_KEY });
+  return {
+    ...cohort,
+    start: async (round) => {
+      const { trainingJobName, ...rest } = await cohortAdmission.startShardedJob({
+        fleet,
+        cycle,
+        round,
+      });
+      const details = `Training job \`${trainingJobName}\`, round ${round + 1}`;
+      return { jobName: trainingJobName, details, ...rest };
+    },
+  };
 };
 
 /**
@@ -127,10 +152,8 @@ const TUNING: KindOfJob = {
  */
 async function waitForEnd(
   jobName: string,
-  { tune, pace }: RetrainModelInput,
-  { ended }: ModelJobs,
+  { kind: { findEnded, isEnd }, pace, ended }: ModelJobs,
 ): Promise<JobEnded> {
-  const { findEnded, isEnd } = kindOf(tune);
   for (let factor = 1; ; factor = Math.min(2 * factor, 16)) {
     const guard = { summary: `guard of ${jobName}` };
     await condition(() => ended.has(jobName), pace.guardSeconds * 1000 * factor, guard);

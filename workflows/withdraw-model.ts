@@ -8,6 +8,7 @@ import {
   sleep,
   workflowInfo,
 } from "@temporalio/workflow";
+import { servedAs } from "../fleet/release.js";
 import { controlPlane, messenger } from "./activities.js";
 import {
   type Withdrawal,
@@ -87,7 +88,7 @@ async function request(input: WithdrawModelInput): Promise<void> {
 const describe = ({ servesNow }: WithdrawalOutcome): string =>
   servesNow === null
     ? "No other version may serve: the customer has no model now."
-    : `Version ${servesNow.version} serves, as ${servesNow.targetModel}.`;
+    : `Version ${servesNow.version} serves, ${servedAs(servesNow.targetModel)}.`;
 
 function show({ version, customerKey, decision }: WithdrawModelInput, state: string): void {
   const { by, note } = decision;

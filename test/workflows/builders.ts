@@ -34,6 +34,7 @@ export function aFleetSpec(changes: Partial<FleetSpec> = {}): FleetSpec {
     training: {
       kind: "script",
       source: "training",
+      framework: "xgboost",
       entryPoint: "train.py",
       inferenceEntryPoint: "inference.py",
       instanceType: "ml.m5.large",

@@ -8,7 +8,7 @@ import { fileURLToPath } from "node:url";
 import { TestWorkflowEnvironment } from "@temporalio/testing";
 import { bundleWorkflowCode, DefaultLogger, Runtime, Worker } from "@temporalio/worker";
 import type { Client } from "@temporalio/client";
-import { afterAll, beforeAll, expect, onTestFinished } from "vitest";
+import { afterAll, beforeAll, expect, onTestFinished, vi } from "vitest";
 import { TASK_QUEUES } from "../../workflows/messages.js";
 import { attributeKeys } from "../../workflows/search-attributes.js";
 import { withoutTraces } from "./histories.js";
@@ -38,6 +38,8 @@ let queues = 0;
 
 /** Call at the top of a test file. `serverArguments` go to `temporal server start-dev`. */
 export function useTemporal(serverArguments: readonly string[] = []): Temporal {
+  // With fakes for activities a test takes seconds; one that hangs is not waited for as long as whole stacks are.
+  vi.setConfig({ testTimeout: 120_000, hookTimeout: 120_000 });
   let environment: TestWorkflowEnvironment | undefined;
   let code = "";
   const kept = new Map<string, string>();

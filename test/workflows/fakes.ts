@@ -3,6 +3,11 @@ import { type Client, WorkflowNotFoundError } from "@temporalio/client";
 import type { SignalDefinition } from "@temporalio/common";
 import type { createApprovalActivities } from "../../activities/approval.js";
 import type { createArtifactActivities } from "../../activities/artifacts.js";
+import type { createCohortEvaluationActivities } from "../../activities/cohort-evaluation.js";
+import type { createCohortPublicationActivities } from "../../activities/cohort-publication.js";
+import type { createCohortRegistrationActivities } from "../../activities/cohort-registration.js";
+import type { createCohortReleaseActivities } from "../../activities/cohort-release.js";
+import type { createCohortWithdrawalActivities } from "../../activities/cohort-withdrawal.js";
 import type { createCycleActivities } from "../../activities/cycles.js";
 import type { createDatasetActivities } from "../../activities/datasets.js";
 import type { createEndpointActivities } from "../../activities/endpoints.js";
@@ -14,20 +19,26 @@ import type { createNotificationActivities } from "../../activities/notification
 import type { createPublicationActivities } from "../../activities/publication.js";
 import type { createRegistryActivities } from "../../activities/registry.js";
 import type { createRegistryWatchActivities } from "../../activities/registry-watch.js";
+import type { createShardedTrainingActivities } from "../../activities/sharded-training.js";
 import type { createTrainingActivities, StartTrainingJobInput } from "../../activities/training.js";
 import type { createTuningActivities } from "../../activities/tuning.js";
 import type { createWithdrawalActivities } from "../../activities/withdrawals.js";
-import { targetModel } from "../../fleet/names.js";
+import { fakePreparation, type PreparationActivities } from "./fake-preparation.js";
+import { COHORT_KEY, targetModel } from "../../fleet/names.js";
 import {
+  cohortPublished,
   type CycleReport,
   jobEnded,
   type JobEnded,
+  membersWithdrawn,
   type Publication,
   type PublicationOutcome,
   publish,
+  publishCohort,
   published,
   withdraw,
   withdrawalDelayed,
+  withdrawMembers,
   withdrawn,
   workflowIds,
   WORKFLOWS,
@@ -35,6 +46,11 @@ import {
 
 export type Activities = ReturnType<typeof createApprovalActivities> &
   ReturnType<typeof createArtifactActivities> &
+  ReturnType<typeof createCohortEvaluationActivities> &
+  ReturnType<typeof createCohortPublicationActivities> &
+  ReturnType<typeof createCohortRegistrationActivities> &
+  ReturnType<typeof createCohortReleaseActivities> &
+  ReturnType<typeof createCohortWithdrawalActivities> &
   ReturnType<typeof createCycleActivities> &
   ReturnType<typeof createDatasetActivities> &
   ReturnType<typeof createEndpointActivities> &
@@ -46,9 +62,11 @@ export type Activities = ReturnType<typeof createApprovalActivities> &
   ReturnType<typeof createPublicationActivities> &
   ReturnType<typeof createRegistryActivities> &
   ReturnType<typeof createRegistryWatchActivities> &
+  ReturnType<typeof createShardedTrainingActivities> &
   ReturnType<typeof createTrainingActivities> &
   ReturnType<typeof createTuningActivities> &
-  ReturnType<typeof createWithdrawalActivities>;
+  ReturnType<typeof createWithdrawalActivities> &
+  PreparationActivities;
 
 export interface Call {
   readonly name: string;
@@ -86,6 +104,9 @@ export const jobNameOf = (customerKey: string, round = 0): string => `job-${cust
 export const tuningJobNameOf = (customerKey: string, round = 0): string =>
   `tuning-${customerKey}-${round}`;
 
+/** A cohort of two pages. */
+const nextPage = (after: string): string | null => (after === "" ? "m" : null);
+
 export function createFakes(client: Client, taskQueue: () => string, choices: FakeChoices): Fakes {
   const { shards = [], decision = "approve" } = choices;
   const course = choices.job ?? (() => ({ status: "Completed" }));
@@ -100,11 +121,12 @@ export function createFakes(client: Client, taskQueue: () => string, choices: Fa
   const start = async (
     jobName: string,
     { fleet, cycle, customerKey, round }: StartTrainingJobInput,
+    owner = workflowIds.retrainModel(fleet, customerKey, cycle),
   ): Promise<{ ended?: JobEnded }> => {
     const known = ends.get(jobName);
     if (known !== undefined) return { ended: known };
     if (running.has(jobName)) return {};
-    owners.set(jobName, workflowIds.retrainModel(fleet, customerKey, cycle));
+    owners.set(jobName, owner);
     running.add(jobName);
     most = Math.max(most, running.size);
     const how = course(customerKey, round);
@@ -126,6 +148,7 @@ export function createFakes(client: Client, taskQueue: () => string, choices: Fa
   };
 
   const activities: Activities = {
+    ...fakePreparation(),
     openCycle: async () => ({ specHash: "0".repeat(64) }),
     exportDataset: async () => ({
       customers: shards.flat().length,
@@ -158,6 +181,21 @@ export function createFakes(client: Client, taskQueue: () => string, choices: Fa
       const trainingJobName = jobNameOf(input.customerKey, input.round);
       return { trainingJobName, ...(await start(trainingJobName, input)) };
     },
+    startShardedJob: async (input) => {
+      const customerKey = COHORT_KEY;
+      const trainingJobName = jobNameOf(customerKey, input.round);
+      const owner = workflowIds.retrainCohort(input.fleet, input.cycle);
+      return {
+        trainingJobName,
+        ...(await start(trainingJobName, { ...input, customerKey }, owner)),
+      };
+    },
+    evaluateCohort: async () => ({
+      evaluated: decision === "keep-champion" ? 0 : shards.flat().length,
+      championKept: decision === "keep-champion" ? shards.flat().length : 0,
+      failed: 0,
+    }),
+    recordCohortFailure: async () => {},
     startTuningJob: async (input) => {
       const tuningJobName = tuningJobNameOf(input.customerKey, input.round);
       const warmStart = "Starts from nothing: no earlier search to start from";
@@ -246,6 +284,50 @@ export function createFakes(client: Client, taskQueue: () => string, choices: Fa
         signalArgs: [publication],
       });
     },
+    registerCohort: async ({ fleet }) => ({
+      ...{ version: 3, members: 20, evaluation: "20 models." },
+      ...(decision === "approve" ? { approvedBy: `policy:${fleet}` } : {}),
+    }),
+    findCohortApproval: async () => ({
+      supersededBy: null,
+      deadlines: [],
+      onExpiry: "deny",
+      webhook: null,
+    }),
+    recordCohortDecision: async () => ({ unknown: [] }),
+    requestCohortPublication: async ({ fleet, stage, publication, pace }) => {
+      await client.workflow.signalWithStart(WORKFLOWS.serveEndpoint, {
+        workflowId: workflowIds.serveEndpoint(fleet, stage),
+        taskQueue: taskQueue(),
+        args: [{ fleet, stage, pace }],
+        signal: publishCohort,
+        signalArgs: [publication],
+      });
+    },
+    requestCohortWithdrawal: async ({ fleet, stage, withdrawal, pace }) => {
+      await client.workflow.signalWithStart(WORKFLOWS.serveEndpoint, {
+        workflowId: workflowIds.serveEndpoint(fleet, stage),
+        taskQueue: taskQueue(),
+        args: [{ fleet, stage, pace }],
+        signal: withdrawMembers,
+        signalArgs: [withdrawal],
+      });
+    },
+    copyCohortPage: async ({ after }) => ({ after: nextPage(after), stopped: false }),
+    verifyCohort: async () => ({ kind: "sound" }),
+    pointCohortPage: async ({ after }) => ({ after: nextPage(after), stopped: false }),
+    answerCohort: async ({ version, releaseWorkflowId, because }) =>
+      signal(client, releaseWorkflowId, cohortPublished, {
+        ...{ version, because, leftOut: 0 },
+        ...(because === null ? { serving: 20, rejected: 0 } : { serving: 0, rejected: 20 }),
+      }),
+    recordCohortWithdrawal: async () => {},
+    settleCohortPage: async ({ after }) => ({ after: nextPage(after), open: 0 }),
+    answerCohortWithdrawal: async ({ version, withdrawWorkflowId, because }) =>
+      signal(client, withdrawWorkflowId, membersWithdrawn, {
+        ...{ version, because, moved: 20, removed: 0, open: 0 },
+      }),
+    removeCohortArtifacts: async () => ({ after: null }),
     watchJobs: async () => ({ idle: true }),
     watchRegistry: async () => ({ idle: true }),
     writeHistoryFiles: async () => {},
