@@ -31,6 +31,7 @@ import { uploadCode } from "./code-upload.js";
 import type { Connections } from "./connections.js";
 import { ClientError, messageOf, UsageError } from "./errors.js";
 import type { LoadedFleet } from "./fleet-file.js";
+import { requireImages } from "./image-check.js";
 import {
   appliedNote,
   MEMO_KEY,
@@ -103,6 +104,7 @@ export async function applySchedule(
     const { spec } = loaded;
     if (spec.schedule === undefined) return;
     const options = scheduleOptions(spec, spec.schedule, by);
+    requireImages(loaded, connections.environment);
     await uploadCode(connections, loaded);
     if (action === "create") {
       const memo = { [MEMO_KEY]: fleet };

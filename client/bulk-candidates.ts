@@ -2,7 +2,7 @@
 import { outlierJudge, type Judged } from "../fleet/outliers.js";
 import { parseWhere, WhereError, type Figure, type FigureKind } from "../fleet/where.js";
 import type { Connections } from "./connections.js";
-import { UsageError } from "./errors.js";
+import { ClientError, UsageError } from "./errors.js";
 import { askLedger } from "./ledger.js";
 import { readModels, type Figures, type Model } from "./models.js";
 import { nearest } from "./nearest.js";
@@ -37,8 +37,16 @@ interface EvaluationRow {
   test_rows: string;
 }
 
+/** Throws ClientError when a cohort waits: its members are not decided by themselves. */
 export async function readCandidates(connections: Connections, fleet: string): Promise<Candidates> {
   const models = await readModels(connections, { fleet, states: ["pending"], allVersions: true });
+  const member = models.find(({ cohort }) => cohort !== null);
+  if (member?.cohort)
+    throw new ClientError(
+      `the ${member.cohort.members} models of version ${member.cohort.version} of fleet "${fleet}" are a cohort, ` +
+        "which is decided at once",
+      `modelfleet approve ${fleet} --cohort ${member.cycle}; --except leaves customers out`,
+    );
   const cycles = [...new Set(models.map((model) => model.cycle))];
   const metrics = await askLedger<CycleRow>(
     connections,

@@ -1,5 +1,7 @@
 /** Opens what a command needs, when it needs it; what cannot be reached is told within seconds. */
+import type { CloudWatchClient } from "@aws-sdk/client-cloudwatch";
 import type { S3Client } from "@aws-sdk/client-s3";
+import type { SageMakerClient } from "@aws-sdk/client-sagemaker";
 import type { SageMakerRuntimeClient } from "@aws-sdk/client-sagemaker-runtime";
 import type { Client } from "@temporalio/client";
 import type { Pool } from "pg";
@@ -15,6 +17,9 @@ export interface Connections {
   ledger(): Promise<Pool>;
   s3(): Promise<S3Client>;
   runtime(): Promise<SageMakerRuntimeClient>;
+  /** Only to look: what changes something there is a worker's. */
+  sagemaker(): Promise<SageMakerClient>;
+  cloudwatch(): Promise<CloudWatchClient>;
   close(): Promise<void>;
 }
 
@@ -44,6 +49,14 @@ export function openConnections(environment: Environment): Connections {
     ),
     runtime: once(
       () => openRuntime(setting(environment, "AWS_REGION")),
+      (client) => client.destroy(),
+    ),
+    sagemaker: once(
+      () => openSageMaker(setting(environment, "AWS_REGION")),
+      (client) => client.destroy(),
+    ),
+    cloudwatch: once(
+      () => openCloudWatch(setting(environment, "AWS_REGION")),
       (client) => client.destroy(),
     ),
     close: async () => {
@@ -108,6 +121,16 @@ async function openRuntime(region: string): Promise<SageMakerRuntimeClient> {
     maxAttempts: 3,
     requestHandler: { connectionTimeout: REACH_TIMEOUT_MS, requestTimeout: 65_000 },
   });
+}
+
+async function openSageMaker(region: string): Promise<SageMakerClient> {
+  const { SageMakerClient } = await import("@aws-sdk/client-sagemaker");
+  return new SageMakerClient({ region, ...impatient });
+}
+
+async function openCloudWatch(region: string): Promise<CloudWatchClient> {
+  const { CloudWatchClient } = await import("@aws-sdk/client-cloudwatch");
+  return new CloudWatchClient({ region, ...impatient });
 }
 
 const impatient = {

@@ -50,25 +50,34 @@ export async function decideModel(
   decision: Decision,
   { patienceMs = 0, undecidedOnly = false }: DecideOptions = {},
 ): Promise<Decided> {
-  const temporal = await connections.temporal();
   const { fleet, customerKey, version } = model;
-  const handle = temporal.workflow.getHandle(workflowIds.releaseModel(fleet, customerKey, version));
+  const name = `version ${version} of "${model.customer}"`;
+  const workflowId = workflowIds.releaseModel(fleet, customerKey, version);
+  const answer = await askRelease(connections, { workflowId, name }, decision, patienceMs);
+  if (answer !== null) return answer;
+  const serves = decision.verdict === "deny" && !undecidedOnly;
+  const withdrawalWorkflowId = serves
+    ? await withdrawServing(connections, model, { decision })
+    : null;
+  if (withdrawalWorkflowId !== null) return { ...decision, withdrawalWorkflowId };
+  throw new AlreadyDecided(`${name} no longer waits for a decision`, `modelfleet models ${fleet}`);
+}
+
+/** The decision as the release has taken it; null when it has ended. Throws ClientError with its refusal. */
+export async function askRelease(
+  connections: Connections,
+  { workflowId, name }: { readonly workflowId: string; readonly name: string },
+  decision: Decision,
+  patienceMs = 0,
+): Promise<Decision | null> {
+  const temporal = await connections.temporal();
+  const handle = temporal.workflow.getHandle(workflowId);
   try {
     return await ask(temporal, handle, decision, patienceMs);
   } catch (error) {
-    const name = `version ${version} of "${model.customer}"`;
     if (error instanceof WorkflowUpdateFailedError) throw refusalOf(name, error);
-    if (!(error instanceof WorkflowNotFoundError)) throw error;
-    const serves = decision.verdict === "deny" && !undecidedOnly;
-    const withdrawalWorkflowId = serves
-      ? await withdrawServing(connections, model, { decision })
-      : null;
-    if (withdrawalWorkflowId !== null) return { ...decision, withdrawalWorkflowId };
-    throw new AlreadyDecided(
-      `${name} no longer waits for a decision`,
-      `modelfleet models ${fleet}`,
-      { cause: error },
-    );
+    if (error instanceof WorkflowNotFoundError) return null;
+    throw error;
   }
 }
 

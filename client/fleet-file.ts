@@ -14,14 +14,16 @@ import { bindWindow } from "../fleet/sql.js";
 import { ClientError, hintOf, messageOf } from "./errors.js";
 import { FleetFileInvalid, type SpecIssue } from "./fleet-file-invalid.js";
 import { checkInstanceTypes } from "./instance-types.js";
-import { readSourceArchive, type SourceArchive } from "./source-archive.js";
+import { packCode } from "./fleet-code.js";
+import type { SourceArchive } from "./source-archive.js";
 import { describeZodIssues } from "./spec-issues.js";
 
 export interface LoadedFleet {
   /** Absolute path of the fleet file. */
   readonly path: string;
   readonly spec: FleetSpec;
-  readonly source: SourceArchive;
+  /** What is packed for the containers: the model's code first, then what else the fleet runs. */
+  readonly sources: readonly SourceArchive[];
 }
 
 /** Throws FleetFileInvalid with every error found without asking the warehouse. */
@@ -75,23 +77,26 @@ async function resolveDeclaration(
 ): Promise<LoadedFleet> {
   const issues: SpecIssue[] = await checkInstanceTypes(declaration);
   const folder = dirname(path);
-  const { source, training } = declaration;
+  const { source } = declaration;
   const query = await sqlText(folder, "source.query", source.query, issues);
   const customers =
     source.customers === undefined
       ? undefined
       : await sqlText(folder, "source.customers", source.customers, issues);
   if (query !== undefined) issues.push(...windowIssues(query));
-  const archive = await sources(folder, declaration, issues);
-  if (issues.length > 0 || query === undefined || archive === undefined) {
+  const code = await packCode(folder, declaration, issues);
+  if (issues.length > 0 || query === undefined || code === undefined) {
     throw new FleetFileInvalid(path, issues);
   }
+  const { archives, training, preparation } = code;
+  const { preparation: _declared, ...rest } = declaration;
   const spec: FleetSpec = {
-    ...declaration,
+    ...rest,
     source: { ...source, query, ...(customers === undefined ? {} : { customers }) },
-    training: { ...training, sourceHash: archive.hash },
+    training,
+    ...(preparation === undefined ? {} : { preparation }),
   };
-  return { path, spec, source: archive };
+  return { path, spec, sources: archives };
 }
 
 /** SQL as it stands, or the text of the `.sql` file that it names. */
@@ -122,35 +127,4 @@ function windowIssues(query: string): SpecIssue[] {
     if (!(error instanceof SpecError)) throw error;
     return [{ field: "source.query", problem: error.message, hint: error.hint }];
   }
-}
-
-async function sources(
-  folder: string,
-  declaration: FleetDeclaration,
-  issues: SpecIssue[],
-): Promise<SourceArchive | undefined> {
-  const { source, entryPoint, inferenceEntryPoint } = declaration.training;
-  const path = resolve(folder, source);
-  const found = await stat(path).catch(() => undefined);
-  if (!found?.isDirectory()) {
-    issues.push({
-      field: "training.source",
-      value: source,
-      problem: `${path} is not a folder`,
-      hint: "name the folder of the Python sources, relative to the fleet file",
-    });
-    return undefined;
-  }
-  const archive = await readSourceArchive(path);
-  for (const [field, script] of Object.entries({ entryPoint, inferenceEntryPoint })) {
-    if (archive.files.includes(script)) continue;
-    const scripts = archive.files.filter((name) => name.endsWith(".py")).join(", ") || "none";
-    issues.push({
-      field: `training.${field}`,
-      value: script,
-      problem: `is not in ${path}`,
-      hint: `scripts there: ${scripts}`,
-    });
-  }
-  return archive;
 }

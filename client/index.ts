@@ -109,8 +109,9 @@ export function openClient(environment: Environment) {
       watchWithdrawal(connections, of, signal),
     /** Predictions of the customer's serving model for rows of CSV. */
     invoke: async (of: Customer & { body: string }): Promise<Invocation> => {
-      const { targetModel, version } = await readPointer(connections, of);
-      return invokeModel(connections, { fleet: of.fleet, targetModel, version, body: of.body });
+      const { endpointName, targetModel, version } = await readPointer(connections, of);
+      const { fleet, body } = of;
+      return invokeModel(connections, { fleet, endpointName, targetModel, version, body });
     },
     health: () => checkHealth(connections),
     close: () => connections.close(),

@@ -6,13 +6,34 @@ import { nearest } from "./nearest.js";
 /** Against the types that the pinned AWS SDK lists; newer ones come with a newer SDK. */
 export async function checkInstanceTypes(declaration: FleetDeclaration): Promise<SpecIssue[]> {
   // Only fleet files need it, and the SDK takes a while to load.
-  const { ProductionVariantInstanceType, TrainingInstanceType } =
-    await import("@aws-sdk/client-sagemaker");
-  const { endpoint, training } = declaration;
-  return [
-    ...issue("training.instanceType", training.instanceType, TrainingInstanceType),
-    ...issue("endpoint.instanceType", endpoint.instanceType, ProductionVariantInstanceType),
-  ];
+  const {
+    ProcessingInstanceType,
+    ProductionVariantInstanceType,
+    TrainingInstanceType,
+    TransformInstanceType,
+  } = await import("@aws-sdk/client-sagemaker");
+  const { endpoint, preparation, training } = declaration;
+  const issues = issue("training.instanceType", training.instanceType, TrainingInstanceType);
+  if (training.kind === "pipeline") {
+    const { instanceType, transform } = training.preprocessor;
+    issues.push(
+      ...issue("training.preprocessor.instanceType", instanceType, TrainingInstanceType),
+      ...issue(
+        "training.preprocessor.transform.instanceType",
+        transform.instanceType,
+        TransformInstanceType,
+      ),
+    );
+  }
+  if (preparation !== undefined)
+    issues.push(
+      ...issue("preparation.instanceType", preparation.instanceType, ProcessingInstanceType),
+    );
+  if (endpoint.kind !== "serverless")
+    issues.push(
+      ...issue("endpoint.instanceType", endpoint.instanceType, ProductionVariantInstanceType),
+    );
+  return issues;
 }
 
 function issue(field: string, type: string, known: Readonly<Record<string, string>>): SpecIssue[] {

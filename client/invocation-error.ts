@@ -3,13 +3,14 @@ import { ClientError, messageOf } from "./errors.js";
 
 export interface ModelCall {
   readonly endpointName: string;
-  readonly targetModel: string;
+  /** Null: the endpoint has no other model. */
+  readonly targetModel: string | null;
 }
 
 /** The model's container was reached and failed: SageMaker's ModelError. */
 export class ModelFailed extends ClientError {
   readonly endpointName: string;
-  readonly targetModel: string;
+  readonly targetModel: string | null;
   /** HTTP status of the container's answer; null when SageMaker does not tell. */
   readonly status: number | null;
   /** The container's whole answer, with its traceback. */
@@ -21,7 +22,7 @@ export class ModelFailed extends ClientError {
     const said = textMember(error, "OriginalMessage") ?? error.message;
     const logGroup = /log-group:([^:]+)/.exec(textMember(error, "LogStreamArn") ?? "")?.[1] ?? null;
     super(
-      `${targetModel} on ${endpointName} failed: ${shortened(firstLine(said))}`,
+      `${targetModel ?? "the model"} on ${endpointName} failed: ${shortened(firstLine(said))}`,
       "check the row: the feature columns in the order of training; --json shows all that the container said" +
         (logGroup === null ? "" : `, and so does log group ${logGroup}`),
       { cause: error },
@@ -39,9 +40,22 @@ export function invocationError(error: unknown, call: ModelCall): ClientError {
   if (error instanceof ClientError) return error;
   const name = error instanceof Error ? error.name : "";
   if (error instanceof Error && name === "ModelError") return new ModelFailed(call, error);
-  const said = `endpoint ${call.endpointName} answered for ${call.targetModel}: ${messageOf(error)}`;
+  const asked = call.targetModel === null ? "" : ` for ${call.targetModel}`;
+  const said = `endpoint ${call.endpointName} answered${asked}: ${messageOf(error)}`;
   if (name === "ModelNotReadyException")
     return new ClientError(said, "the model is still loading: ask again in a minute");
+  if (name === "ThrottlingException")
+    return new ClientError(
+      said,
+      "more calls at a time than the endpoint takes: ask again, or raise maxConcurrency or instances",
+      { cause: error },
+    );
+  if (name === "AccessDeniedException")
+    return new ClientError(
+      said,
+      "these credentials may not call it: modelfleet iam customer-policy prints what a customer needs",
+      { cause: error },
+    );
   return new ClientError(said, "modelfleet doctor", { cause: error });
 }
 

@@ -1,4 +1,4 @@
-/** Asks a customer's serving model: pointer object → TargetModel → InvokeEndpoint. */
+/** Asks a customer's serving model: pointer object → endpoint and TargetModel → InvokeEndpoint. */
 import { performance } from "node:perf_hooks";
 import { endpointName, s3Keys } from "../fleet/names.js";
 import type { Connections } from "./connections.js";
@@ -7,9 +7,11 @@ import { invocationError } from "./invocation-error.js";
 import { askLedger, findCustomer, unknownFleet } from "./ledger.js";
 import { setting } from "./settings.js";
 
-/** What `publish` leaves for whoever invokes: the version to call. */
+/** What `publish` leaves for whoever invokes: what to call. */
 export interface Pointer {
-  readonly targetModel: string;
+  readonly endpointName: string;
+  /** Null on an endpoint of the customer's own: it has no other model. */
+  readonly targetModel: string | null;
   readonly version: number;
   readonly modelPackageArn: string;
   readonly publishedAt: string;
@@ -17,7 +19,7 @@ export interface Pointer {
 
 export interface Invocation {
   readonly endpointName: string;
-  readonly targetModel: string;
+  readonly targetModel: string | null;
   /** Absent when the model was named directly. */
   readonly version?: number;
   readonly predictions: readonly number[];
@@ -43,7 +45,8 @@ export async function readPointer(
   const s3 = await connections.s3();
   try {
     const { Body } = await s3.send(new GetObjectCommand({ Bucket, Key }));
-    return parsePointer(await Body?.transformToString(), `s3://${Bucket}/${Key}`);
+    const pointer = parsePointer(await Body?.transformToString(), `s3://${Bucket}/${Key}`);
+    return { endpointName: endpointName(fleet, stage), ...pointer };
   } catch (error) {
     if (!(error instanceof Error) || error.name !== "NoSuchKey") throw error;
     throw new ClientError(
@@ -54,19 +57,29 @@ export async function readPointer(
   }
 }
 
-export async function invokeModel(
-  connections: Connections,
-  call: { fleet: string; targetModel: string; version?: number; body: string },
-): Promise<Invocation> {
+export interface ModelCall {
+  readonly fleet: string;
+  /** By default the one that all customers of the fleet share. */
+  readonly endpointName?: string;
+  readonly targetModel: string | null;
+  readonly version?: number;
+  /** Rows of CSV. */
+  readonly body: string;
+}
+
+/** Throws ModelFailed when the model's container answers with an error, else ClientError. */
+export async function invokeModel(connections: Connections, call: ModelCall): Promise<Invocation> {
   const { InvokeEndpointCommand } = await import("@aws-sdk/client-sagemaker-runtime");
-  const EndpointName = endpointName(call.fleet, await stageOf(connections, call.fleet));
+  const { targetModel } = call;
+  const EndpointName =
+    call.endpointName ?? endpointName(call.fleet, await stageOf(connections, call.fleet));
   const runtime = await connections.runtime();
   const started = performance.now();
   try {
     const { Body } = await runtime.send(
       new InvokeEndpointCommand({
         EndpointName,
-        TargetModel: call.targetModel,
+        ...(targetModel === null ? {} : { TargetModel: targetModel }),
         ContentType: "text/csv",
         Accept: "text/csv",
         Body: call.body,
@@ -75,13 +88,13 @@ export async function invokeModel(
     const latencyMs = performance.now() - started;
     return {
       endpointName: EndpointName,
-      targetModel: call.targetModel,
+      targetModel,
       ...(call.version === undefined ? {} : { version: call.version }),
       predictions: parsePredictions(Body.transformToString()),
       latencyMs: Math.round(latencyMs * 100) / 100,
     };
   } catch (error) {
-    throw invocationError(error, { endpointName: EndpointName, targetModel: call.targetModel });
+    throw invocationError(error, { endpointName: EndpointName, targetModel });
   }
 }
 
@@ -134,7 +147,10 @@ export async function stageOf(connections: Connections, fleet: string): Promise<
   return stage;
 }
 
-function parsePointer(text: string | undefined, place: string): Pointer {
+type WrittenPointer = Omit<Pointer, "endpointName"> & Partial<Pick<Pointer, "endpointName">>;
+
+/** Those that were written before there were several kinds of endpoint name none. */
+function parsePointer(text: string | undefined, place: string): WrittenPointer {
   const pointer: unknown = JSON.parse(text ?? "null");
   if (
     typeof pointer === "object" &&
@@ -145,7 +161,10 @@ function parsePointer(text: string | undefined, place: string): Pointer {
     "publishedAt" in pointer
   ) {
     return {
-      targetModel: String(pointer.targetModel),
+      ...("endpoint" in pointer && typeof pointer.endpoint === "string"
+        ? { endpointName: pointer.endpoint }
+        : {}),
+      targetModel: typeof pointer.targetModel === "string" ? pointer.targetModel : null,
       version: Number(pointer.version),
       modelPackageArn: String(pointer.modelPackageArn),
       publishedAt: String(pointer.publishedAt),

@@ -7,7 +7,7 @@ import { ledgerError } from "./postgres-errors.js";
 import { setting } from "./settings.js";
 
 export type CycleState =
-  "exporting" | "planning" | "training" | "completed" | "failed" | "cancelled";
+  "exporting" | "preparing" | "planning" | "training" | "completed" | "failed" | "cancelled";
 
 export const CUSTOMER_STATES = [
   "exported",

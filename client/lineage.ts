@@ -1,4 +1,6 @@
 /** Traces a model version back to where it came from: SQL, window, data, code, job, figures, approver. */
+import { namingOf } from "../fleet/names.js";
+import { servingAddress, type EndpointKind } from "../fleet/serving.js";
 import { askLedger, findCustomer } from "./ledger.js";
 import type { Connections } from "./connections.js";
 import { ClientError } from "./errors.js";
@@ -12,12 +14,17 @@ export interface Lineage {
   readonly state: ReleaseState;
   readonly publication: {
     readonly stage: string;
-    readonly targetModel: string;
+    readonly endpointKind: EndpointKind;
+    readonly endpointName: string;
+    /** Null on an endpoint of the customer's own. */
+    readonly targetModel: string | null;
     readonly state: string;
     readonly reason: string | null;
     readonly verification: unknown;
     readonly updatedAt: string;
   } | null;
+  /** The cohort that it was released with, decided as one; null: it was decided by itself. */
+  readonly cohort: { readonly version: number; readonly members: number } | null;
   readonly approval: {
     readonly decidedBy: string | null;
     readonly decidedAt: string | null;
@@ -105,19 +112,20 @@ export async function readLineage(
 }
 
 const LINEAGE = `
-  select r.version, r.state, r.decided_by, r.decided_at, r.note, r.model_package_arn, r.training_job_name,
+  select r.version, r.state, r.generation, r.decided_by, r.decided_at, r.note, r.model_package_arn, r.training_job_name,
          r.artifact_uri, to_jsonb(p) as publication, to_jsonb(w) as withdrawal, to_jsonb(e) as evaluation, to_jsonb(t) as tuning,
          coalesce(j.status, i.status) as status,
          coalesce(j.billable_seconds, round(extract(epoch from i.ended_at - i.started_at))::int) as billable_seconds,
          coalesce(j.request, d.request -> 'TrainingJobDefinition') as request, u.data_hash, u.train_rows, u.validation_rows, u.test_rows,
          c.cycle, c.sql, c.columns, c.window_floor, c.window_ceiling, c.workflow_id, c.started_at,
-         s.spec_hash, s.spec
+         s.spec_hash, s.spec, h.members as cohort_members
     from releases r
     join customers u using (fleet, cycle, customer_key)
     join cycles c using (fleet, cycle)
     left join evaluations e using (fleet, cycle, customer_key)
     join fleet_specs s on s.fleet = c.fleet
          and s.spec_hash = coalesce(u.planned_spec_hash, c.spec_hash)
+    left join cohorts h on r.cohort and h.fleet = r.fleet and h.version = r.version
     left join jobs j on j.job_name = r.training_job_name
     left join tuning_jobs t on t.fleet = r.fleet and t.cycle = r.cycle and t.customer_key = r.customer_key
                            and t.best_training_job_name = r.training_job_name
@@ -134,6 +142,7 @@ const LINEAGE = `
 
 interface LineageRow {
   version: number;
+  generation: number | null;
   state: ReleaseState;
   decided_by: string | null;
   decided_at: Date | null;
@@ -144,6 +153,7 @@ interface LineageRow {
   publication: {
     stage: string;
     target_model: string;
+    endpoint_kind: EndpointKind;
     state: string;
     reason: string | null;
     verification: unknown;
@@ -195,6 +205,7 @@ interface LineageRow {
   workflow_id: string;
   started_at: Date;
   spec_hash: string;
+  cohort_members: number | null;
   spec: {
     source: { connection: string; query: string };
     training: { source: string; sourceHash: string; entryPoint: string };
@@ -211,7 +222,9 @@ function toLineage(
     ...known,
     version: row.version,
     state: row.state,
-    publication: publicationOf(row),
+    publication: publicationOf(row, { fleet, customerKey: known.customerKey }),
+    cohort:
+      row.cohort_members === null ? null : { version: row.version, members: row.cohort_members },
     approval: {
       decidedBy: row.decided_by,
       decidedAt: row.decided_at?.toISOString() ?? null,
@@ -275,11 +288,16 @@ function tuningJobOf({ tuning }: LineageRow): Lineage["tuningJob"] {
   };
 }
 
-function publicationOf({ publication }: LineageRow): Lineage["publication"] {
+function publicationOf(
+  { publication, version, generation }: LineageRow,
+  of: { readonly fleet: string; readonly customerKey: string },
+): Lineage["publication"] {
   if (publication === null) return null;
+  const { stage, endpoint_kind: endpointKind } = publication;
+  const serving = { kind: endpointKind, naming: namingOf(publication.target_model), generation };
+  const { endpointName, targetModel } = servingAddress(serving, { ...of, stage, version });
   return {
-    stage: publication.stage,
-    targetModel: publication.target_model,
+    ...{ stage, endpointKind, endpointName, targetModel },
     state: publication.state,
     reason: publication.reason,
     verification: publication.verification,

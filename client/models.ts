@@ -40,6 +40,10 @@ export interface Model {
   readonly note: string | null;
   /** Who denied the version after its approval, and why. */
   readonly withdrawal: { readonly by: string; readonly because: string | null } | null;
+  /** What the gate made of it; null without an evaluation. */
+  readonly decision: "approve" | "ask" | "keep-champion" | null;
+  /** The cohort that it was released with, decided as one; null: it is decided by itself. */
+  readonly cohort: { readonly version: number; readonly members: number } | null;
   readonly workflowId: string;
   readonly modelPackageArn: string;
 }
@@ -62,6 +66,8 @@ interface ModelRow {
   decided_at: Date | null;
   note: string | null;
   withdrawal: { by: string; because: string | null } | null;
+  decision: Model["decision"];
+  cohort_members: number | null;
   workflow_id: string;
   model_package_arn: string;
 }
@@ -91,8 +97,8 @@ export async function readModels(connections: Connections, filter: ModelFilter):
 const MODELS = `
   select * from (
     select u.customer, r.customer_key, r.version, r.cycle, r.state, e.metrics, e.champion_metrics,
-           e.champion_version, e.baseline_metrics, e.improvement, e.test_rows, e.because, e.reasons,
-           r.decided_by, r.decided_at, r.note, r.workflow_id, r.model_package_arn,
+           e.champion_version, e.baseline_metrics, e.improvement, e.test_rows, e.because, e.reasons, e.decision,
+           h.members as cohort_members, r.decided_by, r.decided_at, r.note, r.workflow_id, r.model_package_arn,
            (select jsonb_build_object('by', w.asked_by, 'because', w.because) from withdrawals w
              where w.fleet = r.fleet and w.customer_key = r.customer_key and w.version = r.version
              order by w.asked_at limit 1) as withdrawal,
@@ -100,6 +106,7 @@ const MODELS = `
       from releases r
       join customers u using (fleet, cycle, customer_key)
       left join evaluations e using (fleet, cycle, customer_key)
+      left join cohorts h on r.cohort and h.fleet = r.fleet and h.version = r.version
      where r.fleet = $1
        and ($2::text[] is null or r.state = any($2))
        and ($3::text is null or r.customer_key = $3)
@@ -133,6 +140,9 @@ function toModel(row: ModelRow): Model {
     decidedAt: row.decided_at?.toISOString() ?? null,
     note: row.note,
     withdrawal: row.withdrawal,
+    decision: row.decision,
+    cohort:
+      row.cohort_members === null ? null : { version: row.version, members: row.cohort_members },
     workflowId: row.workflow_id,
     modelPackageArn: row.model_package_arn,
   };

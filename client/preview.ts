@@ -1,6 +1,15 @@
 /** Tells what a run would do and cost, from counts in the warehouse and the ledger's memory. Changes nothing. */
-import { ASSUMED_SECONDS_PER_JOB, estimateCost, type CostEstimate } from "../fleet/cost.js";
-import { cycleId } from "../fleet/names.js";
+import {
+  ASSUMED_SECONDS_PER_FIT,
+  ASSUMED_SECONDS_PER_JOB,
+  compareWays,
+  coresOf,
+  estimateCost,
+  type CostEstimate,
+  type Way,
+} from "../fleet/cost.js";
+import { endpointQuotaRefusals } from "../fleet/endpoint-quota.js";
+import { COHORT_KEY, cycleId } from "../fleet/names.js";
 import { planCustomer, type CustomerPlan } from "../fleet/plan.js";
 import { chooseSearchSize, type PastEvaluation } from "../fleet/search-size.js";
 import type { FleetSpec } from "../fleet/spec.schema.js";
@@ -40,7 +49,13 @@ export interface RunPreview {
   };
   readonly instanceHours: number;
   readonly cost: CostEstimate;
+  /** Of a sharded fleet: its one job beside a job for each customer, the declared way first; else empty. */
+  readonly ways: readonly Way[];
+  /** Why the run would be refused, by counts that are only known with the warehouse; else null. */
+  readonly refused: string | null;
   readonly assumptions: readonly string[];
+  /** Quotas of the account that the endpoints would not fit in. */
+  readonly overQuota: readonly string[];
 }
 
 export async function previewRun(
@@ -64,13 +79,22 @@ export async function previewRun(
   }));
   const train = plans.filter(({ plan }) => plan.action === "train");
   const jobs = train.reduce((sum, { customer }) => sum + jobsOf(spec, customer, memory), 0);
-  const cost = estimateCost({
+  const { training } = spec;
+  const ways = waysOf(spec, { customers: train.length, fits: jobs }, memory);
+  const packed = ways[0];
+  const estimated = estimateCost({
     trainingJobs: jobs,
-    trainingInstanceType: spec.training.instanceType,
+    trainingInstanceType: training.instanceType,
     ...(memory.secondsPerJob === undefined ? {} : { secondsPerJob: memory.secondsPerJob }),
-    endpointInstanceType: spec.endpoint.instanceType,
-    endpointInstances: spec.endpoint.instances,
+    ...(spec.endpoint.kind === "serverless"
+      ? {}
+      : {
+          endpointInstanceType: spec.endpoint.instanceType,
+          endpointInstances:
+            spec.endpoint.instances * (spec.endpoint.kind === "dedicated" ? train.length : 1),
+        }),
   });
+  const cost = packed === undefined ? estimated : { ...estimated, trainingUsd: packed.usd };
   return {
     fleet: spec.name,
     cycle: cycleId(at),
@@ -86,17 +110,48 @@ export async function previewRun(
     failing: leftOut(plans, "fail"),
     champions: train.filter(({ customer }) => memory.serving.has(customer)).length,
     trainingJobs: {
-      most: jobs,
-      atATime: Math.min(
-        Math.min(spec.concurrency, train.length) * (spec.tuning?.parallel ?? 1),
-        jobs,
-      ),
-      instanceType: spec.training.instanceType,
+      most: packed?.trainingJobs ?? jobs,
+      atATime: packed === undefined ? atATime(spec, train.length, jobs) : 1,
+      instanceType: training.instanceType,
     },
-    instanceHours: Math.round((jobs * cost.secondsPerJob) / 36) / 100,
+    instanceHours: packed?.instanceHours ?? Math.round((jobs * cost.secondsPerJob) / 36) / 100,
     cost,
-    assumptions: assumptions(memory),
+    ways,
+    refused: refusalOf(spec, train.length),
+    assumptions: assumptions(spec, memory),
+    overQuota: endpointQuotaRefusals(spec.endpoint, train.length),
   };
+}
+
+const atATime = ({ concurrency, tuning }: FleetSpec, customers: number, jobs: number): number =>
+  Math.min(Math.min(concurrency, customers) * (tuning?.parallel ?? 1), jobs);
+
+function waysOf(
+  spec: FleetSpec,
+  { customers, fits }: { readonly customers: number; readonly fits: number },
+  memory: Memory,
+): Way[] {
+  const { training } = spec;
+  if (training.kind !== "sharded" || customers === 0) return [];
+  const { packed, each } = compareWays({
+    customers,
+    fits,
+    instanceType: training.instanceType,
+    instances: training.instances,
+    atATime: atATime(spec, customers, fits),
+    ...(memory.secondsPerFit === undefined ? {} : { secondsPerFit: memory.secondsPerFit }),
+  });
+  return [packed, each];
+}
+
+/** What the worker would say after the export. */
+function refusalOf({ training }: FleetSpec, customers: number): string | null {
+  if (training.kind !== "sharded" || customers === 0 || customers >= training.instances)
+    return null;
+  return (
+    `training.instances asks ${training.instances} instances for ${customers} ` +
+    `customer${customers === 1 ? "" : "s"}: lower it, some would have no file to train on`
+  );
 }
 
 function planOf(spec: FleetSpec, customer: CustomerRows): CustomerPlan {
@@ -139,6 +194,8 @@ interface Memory {
   /** The newest evaluation by customer. */
   readonly evaluations: ReadonlyMap<string, PastEvaluation>;
   readonly secondsPerJob?: number;
+  /** Of one process, in the fleet's sharded jobs. */
+  readonly secondsPerFit?: number;
   /** Why the ledger could not be asked. */
   readonly missing?: string;
 }
@@ -173,10 +230,12 @@ async function remember(connections: Connections, fleet: string): Promise<Memory
           where j.fleet = $1 and t.status = 'Completed') as job`,
       [fleet],
     );
+    const secondsPerFit = await secondsOfFits(connections, fleet);
     return {
       serving: new Set(serving.map((row) => row.customer)),
       evaluations: new Map(evaluations.map((row) => [row.customer, row])),
       ...(jobs?.seconds == null ? {} : { secondsPerJob: Math.max(1, jobs.seconds) }),
+      ...(secondsPerFit === undefined ? {} : { secondsPerFit }),
     };
   } catch (error) {
     if (!(error instanceof ClientError)) throw error;
@@ -184,18 +243,49 @@ async function remember(connections: Connections, fleet: string): Promise<Memory
   }
 }
 
-function assumptions({ secondsPerJob, missing }: Memory): string[] {
-  const seconds =
-    secondsPerJob === undefined
-      ? `a training job is billed ${ASSUMED_SECONDS_PER_JOB} s (none has run yet)`
-      : `a training job is billed ${secondsPerJob.toFixed(0)} s, the mean of this fleet's jobs`;
-  return [
-    seconds,
-    "list prices of us-east-1; storage, requests and the warehouse are not counted",
-    "customers whose data, code and spec turn out unchanged after the export cost nothing",
-    ...(missing === undefined ? [] : [`without what the ledger knows: ${missing}`]),
-  ];
+/** Of the newest sharded job that completed: its instances' cores, by the fits that it made. */
+async function secondsOfFits(connections: Connections, fleet: string): Promise<number | undefined> {
+  const [job] = await askLedger<{ seconds: number; slots: number; type: string; fits: number }>(
+    connections,
+    `select j.billable_seconds::float8 as seconds, j.slots,
+            coalesce(j.request #>> '{ResourceConfig,InstanceType}', '') as type,
+            (select count(*) from evaluations e
+              where e.fleet = j.fleet and e.cycle = j.cycle and e.training_job_name = j.job_name)::float8
+              * greatest(1, coalesce((select avg((t.trial_statuses ->> 'completed')::float8) from tuning_jobs t
+                                       where t.fleet = j.fleet and t.cycle = j.cycle and t.packed), 1)) as fits
+       from jobs j
+      where j.fleet = $1 and j.customer_key = $2 and j.status = 'Completed' and j.billable_seconds is not null
+      order by j.ended_at desc limit 1`,
+    [fleet, COHORT_KEY],
+  );
+  if (job === undefined || job.fits === 0) return undefined;
+  return Math.max(0.01, (job.seconds * job.slots * coresOf(job.type)) / job.fits);
 }
+
+function assumptions({ training }: FleetSpec, memory: Memory): string[] {
+  const { secondsPerFit, missing } = memory;
+  if (training.kind === "sharded")
+    return [
+      `every instance that starts is billed ${ASSUMED_SECONDS_PER_JOB} s beside its fits`,
+      secondsPerFit === undefined
+        ? `a fit takes one core ${ASSUMED_SECONDS_PER_FIT} s (none has been measured yet)`
+        : `a fit takes one core ${secondsPerFit.toPrecision(2)} s, by this fleet's newest job`,
+      ...commonAssumptions(missing),
+    ];
+  return [secondsAssumption(memory), ...commonAssumptions(missing)];
+}
+
+function secondsAssumption({ secondsPerJob }: Memory): string {
+  return secondsPerJob === undefined
+    ? `a training job is billed ${ASSUMED_SECONDS_PER_JOB} s (none has run yet)`
+    : `a training job is billed ${secondsPerJob.toFixed(0)} s, the mean of this fleet's jobs`;
+}
+
+const commonAssumptions = (missing: string | undefined): string[] => [
+  "list prices of us-east-1; storage, requests and the warehouse are not counted",
+  "customers whose data, code and spec turn out unchanged after the export cost nothing",
+  ...(missing === undefined ? [] : [`without what the ledger knows: ${missing}`]),
+];
 
 function noRows(window: TimeWindow): ClientError {
   return new ClientError(

@@ -23,12 +23,16 @@ export interface RollbackPlan {
   readonly stage: string;
   readonly customer: string;
   readonly customerKey: string;
-  readonly serving: { readonly version: number; readonly targetModel: string };
+  readonly serving: { readonly version: number; readonly targetModel: string | null };
   /** Null: no other version may serve, so the customer's model is removed. */
   readonly next: number | null;
   /** The version to go back to that was asked for. */
   readonly to?: number;
 }
+
+/** Null on an endpoint of the customer's own. */
+const TARGET_MODEL =
+  "case when p.endpoint_kind in ('multi-model', 'pipeline') then p.target_model end";
 
 interface VersionRow extends RecordedVersion {
   targetModel: string | null;
@@ -45,7 +49,7 @@ export async function planRollback(
   const versions = await askLedger<VersionRow>(
     connections,
     `select r.version, r.state, p.verification is not null as verified,
-            coalesce(p.state = 'serving', false) as serves, p.target_model as "targetModel",
+            coalesce(p.state = 'serving', false) as serves, ${TARGET_MODEL} as "targetModel",
             w.passed_over as "passedOver"
        from releases r
        left join publications p on p.fleet = r.fleet and p.stage = $2 and p.customer_key = r.customer_key
@@ -70,7 +74,7 @@ export async function planRollback(
   const { version, targetModel } = serving;
   return {
     ...{ fleet, stage, ...known },
-    serving: { version, targetModel: targetModel ?? "" },
+    serving: { version, targetModel },
     next: versionToGoBackTo(versions, { version, to, passedOver }),
     ...(to === undefined ? {} : { to }),
   };
@@ -123,7 +127,7 @@ export interface WithdrawalSnapshot {
   /** Null until the denial is on record. */
   readonly state: "asked" | "moved" | "removed" | null;
   /** Once moved: what serves instead; null: nothing does. */
-  readonly servesNow: { readonly version: number; readonly targetModel: string } | null;
+  readonly servesNow: { readonly version: number; readonly targetModel: string | null } | null;
   /** Why it is not done yet, or which versions could not serve again. */
   readonly reason: string | null;
   readonly withoutWorker: boolean;
@@ -168,7 +172,7 @@ async function readStanding(
 ): Promise<Pick<WithdrawalSnapshot, "state" | "servesNow" | "reason">> {
   const [row] = await askLedger<StandingRow>(
     connections,
-    `select w.state, w.reason, p.version, p.target_model
+    `select w.state, w.reason, p.version, ${TARGET_MODEL} as target_model
        from withdrawals w
        left join publications p on p.fleet = w.fleet and p.stage = w.stage
                                and p.customer_key = w.customer_key and p.version = w.serves_version
@@ -178,7 +182,7 @@ async function readStanding(
   if (row === undefined) return { state: null, servesNow: null, reason: null };
   const { state, reason } = row;
   const servesNow =
-    row.version === null ? null : { version: row.version, targetModel: row.target_model ?? "" };
+    row.version === null ? null : { version: row.version, targetModel: row.target_model };
   return { state, servesNow, reason };
 }
 

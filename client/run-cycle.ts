@@ -14,6 +14,7 @@ import {
 import { uploadCode } from "./code-upload.js";
 import type { Connections } from "./connections.js";
 import type { LoadedFleet } from "./fleet-file.js";
+import { requireImages } from "./image-check.js";
 import type { TimeWindow } from "./warehouse.js";
 
 export interface CycleRun {
@@ -45,6 +46,7 @@ export async function runCycle(
   const cycle = cycleId(at, { testing });
   const workflowId = workflowIds.retrainFleet(spec.name, cycle);
   const window = cycleWindow(spec.source.window, at);
+  requireImages(loaded, connections.environment);
   const temporal = await connections.temporal();
   await uploadCode(connections, loaded);
   const input: RetrainFleetInput = {

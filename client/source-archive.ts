@@ -1,7 +1,7 @@
 /** Packs a source folder into the same bytes wherever and whenever that is done, and hashes its contents. */
 import { createHash } from "node:crypto";
 import { readdir, readFile, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { buffer } from "node:stream/consumers";
 import { createGzip } from "node:zlib";
 import { pack } from "tar-stream";
@@ -11,6 +11,8 @@ export interface SourceArchive {
   /** sha256 over the paths and contents, hex: independent of file times, owners and of gzip's version. */
   readonly hash: string;
   readonly files: readonly string[];
+  /** A file's contents by its path in the archive; undefined when there is none. */
+  readonly contents: (path: string) => Buffer | undefined;
   /** A gzipped tar. */
   readonly bytes: () => Promise<Buffer>;
 }
@@ -23,8 +25,15 @@ interface SourceFile {
 // A source folder is a few scripts. More is a data set or a virtual environment that was left in it.
 const MAXIMUM_BYTES = 50 * 1024 * 1024;
 
-export async function readSourceArchive(folder: string): Promise<SourceArchive> {
-  const files = await readSources(folder);
+/**
+ * `folder` becomes the root of the archive; each of `dependencies`, folders or files, lies in it under its own name.
+ * Throws ClientError when two files would lie in one place, or when it is too large for scripts.
+ */
+export async function readSourceArchive(
+  folder: string,
+  dependencies: readonly string[] = [],
+): Promise<SourceArchive> {
+  const files = await readSources(folder, dependencies);
   const hash = createHash("sha256");
   for (const { path, contents } of files) {
     // Lengths keep apart what concatenation would make equal.
@@ -33,16 +42,17 @@ export async function readSourceArchive(folder: string): Promise<SourceArchive> 
   return {
     hash: hash.digest("hex"),
     files: files.map((file) => file.path),
+    contents: (path) => files.find((file) => file.path === path)?.contents,
     bytes: () => packed(files),
   };
 }
 
-async function readSources(folder: string): Promise<SourceFile[]> {
-  const paths = await sourcePaths(folder);
+async function readSources(folder: string, dependencies: readonly string[]): Promise<SourceFile[]> {
+  const places = await archivePlaces(folder, dependencies);
   const files: SourceFile[] = [];
   let size = 0;
-  for (const path of paths) {
-    const contents = await readFile(join(folder, path));
+  for (const [path, place] of [...places].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    const contents = await readFile(place);
     size += contents.length;
     if (size > MAXIMUM_BYTES) {
       throw new ClientError(
@@ -53,6 +63,32 @@ async function readSources(folder: string): Promise<SourceFile[]> {
     files.push({ path, contents });
   }
   return files;
+}
+
+/** Where each file of the archive is now, by its path in the archive. */
+async function archivePlaces(
+  folder: string,
+  dependencies: readonly string[],
+): Promise<Map<string, string>> {
+  const places = new Map<string, string>();
+  for (const path of await sourcePaths(folder)) places.set(path, join(folder, path));
+  for (const dependency of dependencies) {
+    const name = basename(dependency);
+    const isFolder = (await stat(dependency)).isDirectory();
+    const inside = isFolder ? await sourcePaths(dependency) : [""];
+    for (const path of inside) {
+      const target = isFolder ? `${name}/${path}` : name;
+      const place = join(dependency, path);
+      const there = places.get(target);
+      if (there !== undefined)
+        throw new ClientError(
+          `${place} and ${there} would both be packed as ${target}`,
+          "rename one of them",
+        );
+      places.set(target, place);
+    }
+  }
+  return places;
 }
 
 /** All files beneath, without caches and dotfiles, sorted by code unit, with forward slashes. */

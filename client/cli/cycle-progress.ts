@@ -83,7 +83,7 @@ function paceMeter(): (snapshot: CycleSnapshot) => Pace {
   const seen: { at: number; done: number }[] = [];
   return ({ phase, states, customers }) => {
     // Before the plan it is not known who is trained.
-    const planned = phase !== "starting" && phase !== "exporting" && phase !== "planning";
+    const planned = !["starting", "exporting", "preparing", "planning"].includes(phase);
     const total = planned ? customers - (states.skipped ?? 0) : 0;
     const ahead =
       (states.exported ?? 0) +

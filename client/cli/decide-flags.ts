@@ -1,9 +1,12 @@
-/** What `modelfleet approve` and `modelfleet deny` are asked for, about one model or many. */
+/** What `modelfleet approve` and `modelfleet deny` are asked for, about one model, many, or a cohort. */
 
 export type Verdict = "approve" | "deny";
 
 export interface DecideFlags {
   readonly version?: number;
+  /** A cycle's id: its cohort. */
+  readonly cohort?: string;
+  readonly except?: string;
   readonly note?: string;
   readonly by?: string;
   readonly allPending?: true;

@@ -1,4 +1,4 @@
-/** `modelfleet approve` and `modelfleet deny`: decide about models by name, or about many at once. */
+/** `modelfleet approve` and `modelfleet deny`: decide about models by name, about many at once, or about a cohort. */
 import { userInfo } from "node:os";
 import type { Command } from "commander";
 import { openConnections, type Connections } from "../connections.js";
@@ -20,6 +20,7 @@ export function configureApprove(command: Command, shell: Shell): void {
     "modelfleet approve flight-delays --where 'improvement >= 2% and rmse < 40' --except-outliers",
     "modelfleet approve flight-delays --all-pending --sample 20",
     "modelfleet approve flight-delays --all-pending --yes",
+    "modelfleet approve energy --cohort 2026-11-01 --except customer-17,customer-203",
   ]);
 }
 
@@ -29,25 +30,29 @@ export function configureDeny(command: Command, shell: Shell): void {
     'modelfleet deny flight-delays XNA --note "too few flights in May"',
     'modelfleet deny flight-delays XNA --version 3 --note "wrong since Monday"',
     "modelfleet deny flight-delays --where 'test_rows < 50' --yes --note \"too few rows to tell\"",
+    'modelfleet deny energy --version 3 --note "wrong weather data"',
   ]);
 }
 
 function configure(command: Command, shell: Shell, verdict: Verdict): void {
   const version =
     verdict === "deny"
-      ? "decide this version (one customer only); one that serves is withdrawn"
-      : "decide this version (one customer only)";
+      ? "decide this version of one customer, or of a cohort; one that serves is withdrawn"
+      : "decide this version of one customer, or of a cohort";
   command
     .argument("<fleet>", "the fleet's name")
     .argument("[customer...]", "customers whose waiting model is decided")
     .option("--version <number>", version, wholeNumber)
+    .option("--cohort <cycle>", "the cohort of this cycle, all its models at once")
     .option("--note <text>", verdict === "deny" ? "why (required)" : "why")
     .option("--by <name>", "who decides (default: your user name)")
     .option("--all-pending", "all models of the fleet that wait")
     .option("--where <condition>", "those that wait and match, such as 'improvement >= 2%'")
     .option("--except-outliers", "leave those whose figures deviate from the others for a look")
     .option("--sample <number>", "show only so many of them, spread over the range", wholeNumber)
-    .option("--yes", "decide what --all-pending or --where shows, without asking");
+    .option("--yes", "decide what --all-pending, --where or --cohort shows, without asking");
+  if (verdict === "approve")
+    command.option("--except <customers>", "leave these out of the cohort, set apart by commas");
   withJson(command);
   command.action((fleet: string, customers: string[], flags: DecideFlags) =>
     decideAll(shell, verdict, { fleet, customers }, flags),
@@ -56,6 +61,10 @@ function configure(command: Command, shell: Shell, verdict: Verdict): void {
 
 const inBulk = ({ allPending, where }: DecideFlags): boolean =>
   allPending === true || where !== undefined;
+
+/** A sharded fleet's models, which have one version: named by it, or by the cycle that made them. */
+const isAboutCohort = ({ cohort, version }: DecideFlags, customers: readonly string[]): boolean =>
+  cohort !== undefined || (version !== undefined && customers.length === 0);
 
 async function decideAll(
   shell: Shell,
@@ -70,6 +79,10 @@ async function decideAll(
     if (inBulk(flags)) {
       const { bulk } = await import("./bulk.js");
       return await bulk(shell, connections, named.fleet, decision, flags);
+    }
+    if (isAboutCohort(flags, named.customers)) {
+      const { decideWhole } = await import("./decide-cohort.js");
+      return await decideWhole(shell, connections, named.fleet, decision, flags);
     }
     const models: Model[] = [];
     for (const customer of named.customers)
@@ -90,8 +103,16 @@ function checkUsage(verdict: Verdict, customers: readonly string[], flags: Decid
   if (inBulk(flags) && customers.length > 0) {
     throw new UsageError("name customers, or use --all-pending or --where, not both", tryHelp);
   }
-  if (!inBulk(flags) && customers.length === 0) {
-    throw new UsageError("name the customers, or use --all-pending or --where", tryHelp);
+  const aboutCohort = isAboutCohort(flags, customers);
+  if (flags.cohort !== undefined && (customers.length > 0 || inBulk(flags)))
+    throw new UsageError(
+      "--cohort decides all its models at once: name neither customers nor --all-pending or --where with it",
+      verdict === "approve" ? "leave customers out with --except" : tryHelp,
+    );
+  if (flags.except !== undefined && !aboutCohort)
+    throw new UsageError("--except leaves customers out of a cohort", "add --cohort CYCLE");
+  if (!inBulk(flags) && !aboutCohort && customers.length === 0) {
+    throw new UsageError("name the customers, or use --cohort, --all-pending or --where", tryHelp);
   }
   if (!inBulk(flags) && (flags.exceptOutliers === true || flags.sample !== undefined)) {
     throw new UsageError(
@@ -100,8 +121,11 @@ function checkUsage(verdict: Verdict, customers: readonly string[], flags: Decid
     );
   }
   if (flags.sample === 0) throw new UsageError("--sample shows at least 1 model", tryHelp);
-  if (flags.version !== undefined && customers.length !== 1) {
-    throw new UsageError("--version is about a single customer", tryHelp);
+  if (flags.version !== undefined && (customers.length > 1 || inBulk(flags))) {
+    throw new UsageError(
+      "--version is about a single customer, or without one about a cohort",
+      tryHelp,
+    );
   }
 }
 
@@ -126,6 +150,8 @@ async function openModel(
     version === undefined
       ? all.find((model) => model.state === "pending")
       : all.find((model) => model.version === version);
+  if (wanted?.state === "pending" && wanted.cohort !== null)
+    throw partOf(fleet, wanted, wanted.cohort, verdict);
   const open = verdict === "deny" ? ["pending", "approved", "serving", "retired"] : ["pending"];
   if (wanted !== undefined && open.includes(wanted.state)) return wanted;
   const newest = wanted ?? all[0];
@@ -140,6 +166,22 @@ async function openModel(
     deniable
       ? `modelfleet deny ${fleet} ${known.customerKey} --version ${newest.version} --note "why" withdraws it`
       : `modelfleet models ${fleet} --customer ${known.customerKey}`,
+  );
+}
+
+/** It has no decision of its own to be made. */
+function partOf(
+  fleet: string,
+  { customer, customerKey, cycle }: Model,
+  { version, members }: NonNullable<Model["cohort"]>,
+  verdict: Verdict,
+): ClientError {
+  const whole = `modelfleet approve ${fleet} --cohort ${cycle}`;
+  return new ClientError(
+    `"${customer}" waits as one of the ${members} models of version ${version}, which are decided at once`,
+    verdict === "approve"
+      ? `${whole} approves them all; --except leaves some out`
+      : `${whole} --except ${customerKey} leaves it out; modelfleet deny ${fleet} --cohort ${cycle} --note "why" denies all`,
   );
 }
 

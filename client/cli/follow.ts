@@ -1,4 +1,5 @@
 /** Follows a cycle on the terminal until it ends; Ctrl-C only stops the following. */
+import { readCohorts, type Cohort } from "../cohorts.js";
 import type { Connections } from "../connections.js";
 import { readCustomers, type Cycle, type CycleCustomer } from "../ledger.js";
 import { workflowPage } from "../settings.js";
@@ -77,10 +78,22 @@ export async function cycleReportLines(
     );
   }
   lines.push(...(await toldApart(shell, connections, cycle)));
-  if ((cycle.states.pending ?? 0) > 0) {
+  const cohorts = await readCohorts(connections, cycle);
+  lines.push(...cohorts.map((cohort) => `  ${cohortWords(cohort)}`));
+  const [waiting] = cohorts.filter(({ state }) => state === "pending");
+  if (waiting !== undefined)
+    lines.push(
+      "",
+      `  ${colors.dim("to decide:")} modelfleet approve ${fleet} --cohort ${cycle.cycle}`,
+    );
+  else if ((cycle.states.pending ?? 0) > 0)
     lines.push("", `  ${colors.dim("to decide:")} modelfleet models ${fleet} --pending`);
-  }
   return lines;
+}
+
+function cohortWords({ version, members, state, decidedBy }: Cohort): string {
+  const by = decidedBy === null ? "" : `, decided by ${safe(decidedBy)}`;
+  return `version ${version} of all customers: ${several(members, "model")}, ${state}${by}`;
 }
 
 const SHOWN = 8;

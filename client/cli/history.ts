@@ -1,5 +1,6 @@
 /** `modelfleet history`: past cycles of a fleet, or one customer's evaluations and searches over time. */
 import type { Command } from "commander";
+import { readCohorts, type Cohort } from "../cohorts.js";
 import { openConnections, type Connections } from "../connections.js";
 import { readEvaluations } from "../evaluations.js";
 import { readCycles } from "../ledger.js";
@@ -42,9 +43,11 @@ async function fleetHistory(
   json: boolean,
 ): Promise<void> {
   const searches = await readCycleSearches(connections, fleet);
+  const cohorts = await readCohorts(connections, { fleet });
   const cycles = (await readCycles(connections, fleet)).map((cycle) => ({
     ...cycle,
     tuning: searches.get(cycle.cycle) ?? null,
+    cohorts: cohorts.filter((cohort) => cohort.cycle === cycle.cycle),
   }));
   if (json) return printJson(shell, { fleet, cycles });
   const tuned = searches.size > 0;
@@ -61,6 +64,7 @@ async function fleetHistory(
         (value) => count(value ?? 0),
       ),
       ...(tuned ? [tuning === null ? "" : cycleSearches(tuning)] : []),
+      ...(cohorts.length > 0 ? [cycle.cohorts.map(cohortWords).join("; ")] : []),
       localTime(startedAt),
       seconds === undefined ? "" : duration(seconds),
     ];
@@ -70,10 +74,15 @@ async function fleetHistory(
     ...[{ title: "cycle" }, { title: "state" }, { title: "window" }],
     ...["trained", "published", "kept", "skipped", "failed"].map(right),
     ...(tuned ? [{ title: "searches" }] : []),
+    ...(cohorts.length > 0 ? [{ title: "cohort" }] : []),
     ...[{ title: "started" }, right("took")],
   ];
   printLines(shell, tableLines(shell, columns, rows));
 }
+
+/** "version 3, 998 models, published": its customers are counted beside it. */
+const cohortWords = ({ version, members, state }: Cohort): string =>
+  `version ${version}, ${several(members, "model")}, ${state}`;
 
 /** "20 warm, 3 cold, 160 jobs": so many started from earlier ones, so many training jobs completed. */
 function cycleSearches({ warmStarts, trials, testing }: CycleSearches): string {

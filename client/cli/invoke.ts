@@ -5,7 +5,13 @@ import type { Command } from "commander";
 import { openConnections, type Connections } from "../connections.js";
 import { ClientError, messageOf, UsageError } from "../errors.js";
 import { ModelFailed } from "../invocation-error.js";
-import { invokeModel, readPointer, readSampleRows, type SampleRows } from "../invocation.js";
+import {
+  invokeModel,
+  readPointer,
+  readSampleRows,
+  type ModelCall,
+  type SampleRows,
+} from "../invocation.js";
 import { withExamples, withJson } from "./options.js";
 import { printJson, printLines, safe, say } from "./print.js";
 import type { Shell } from "./shell.js";
@@ -71,7 +77,8 @@ async function invoke(
     answer.predictions.map((value, row) => predictionLine(value, row, sample)),
   );
   const version = target.version === undefined ? "" : `version ${target.version}, `;
-  const said = `${version}${answer.targetModel} on ${answer.endpointName}, ${answer.latencyMs.toFixed(1)} ms`;
+  const model = answer.targetModel === null ? "" : `${answer.targetModel} `;
+  const said = `${version}${model}on ${answer.endpointName}, ${answer.latencyMs.toFixed(1)} ms`;
   say(shell, shell.progressColors.dim(safe(said)));
 }
 
@@ -89,7 +96,7 @@ async function targetOf(
   fleet: string,
   customer: string | undefined,
   flags: InvokeFlags,
-): Promise<{ targetModel: string; version?: number }> {
+): Promise<Pick<ModelCall, "endpointName" | "targetModel" | "version">> {
   if (flags.targetModel !== undefined) return { targetModel: flags.targetModel };
   if (customer !== undefined) return readPointer(connections, { fleet, customer });
   throw new UsageError("name the customer, or an artifact with --target-model");

@@ -60,7 +60,7 @@ function branchesOf(lineage: Lineage): Branch[] {
   const { rows } = dataset;
   return [
     { title: "served as", leaves: servedLeaves(lineage) },
-    { title: "approved", leaves: approvalLeaves(approval) },
+    { title: "approved", leaves: [...approvalLeaves(approval), ...cohortLeaves(lineage)] },
     ...(withdrawal === null ? [] : [{ title: "withdrawn", leaves: withdrawalLeaves(withdrawal) }]),
     { title: "registered", leaves: [lineage.modelPackageArn] },
     { title: "judged", leaves: evaluationLeaves(lineage.evaluation) },
@@ -105,9 +105,10 @@ function branchesOf(lineage: Lineage): Branch[] {
 
 function servedLeaves({ publication }: Lineage): string[] {
   if (publication === null) return ["not published"];
-  const { targetModel, stage, state, updatedAt, reason } = publication;
+  const { endpointKind, endpointName, targetModel, stage, state, updatedAt, reason } = publication;
   return [
-    `${targetModel} in stage ${stage}: ${state} since ${localTime(updatedAt)}`,
+    `${targetModel ?? "the only model"} in stage ${stage}: ${state} since ${localTime(updatedAt)}`,
+    `endpoint ${endpointName} (${endpointKind})`,
     ...(reason === null ? [] : [reason]),
   ];
 }
@@ -117,6 +118,9 @@ function approvalLeaves({ decidedBy, decidedAt, note }: Lineage["approval"]): st
   const when = decidedAt === null ? "" : `, ${localTime(decidedAt)}`;
   return [`by ${decidedBy}${when}`, ...(note === null || note === "" ? [] : [`“${note}”`])];
 }
+
+const cohortLeaves = ({ cohort }: Lineage): string[] =>
+  cohort === null ? [] : [`with all ${count(cohort.members)} models of version ${cohort.version}`];
 
 function withdrawalLeaves(withdrawal: NonNullable<Lineage["withdrawal"]>): string[] {
   const { askedBy, askedAt, because, state, servesVersion, movedAt, reason } = withdrawal;

@@ -99,6 +99,24 @@ const SUBCOMMANDS: readonly Subcommand[] = [
     configure: async () => (await import("./history.js")).configureHistory,
   },
   {
+    name: "endpoint",
+    summary: "show how a fleet's endpoints stand, with their metrics as small charts",
+    group: "Look",
+    configure: async () => (await import("./endpoint.js")).configureEndpoint,
+  },
+  {
+    name: "iam",
+    summary: "print the IAM policy of a customer's application",
+    group: "Operate",
+    configure: async () => (await import("./iam.js")).configureIam,
+  },
+  {
+    name: "destroy",
+    summary: "take down a fleet or a stage: endpoints, models, objects, schedule, ledger",
+    group: "Operate",
+    configure: async () => (await import("./destroy.js")).configureDestroy,
+  },
+  {
     name: "worker",
     summary: "run a worker, until it is stopped",
     group: "Operate",

@@ -5,14 +5,16 @@ import { findCustomer } from "../ledger.js";
 import { readModels, type Figures, type Model } from "../models.js";
 import { withExamples, withJson } from "./options.js";
 import { printJson, printLines, safe, say, tableLines } from "./print.js";
+import { listServed } from "./served-models.js";
 import type { Shell } from "./shell.js";
-import { change, changeInterval, figure, several } from "./words.js";
+import { change, changeInterval, count, figure, several } from "./words.js";
 
 interface ModelsFlags {
   readonly pending?: true;
   readonly customer?: string;
   readonly all?: true;
   readonly metric: string;
+  readonly stage?: string | true;
   readonly json?: true;
 }
 
@@ -22,17 +24,24 @@ export function configureModels(command: Command, shell: Shell): void {
     .option("--pending", "only what waits for a decision")
     .option("--customer <customer>", "only this customer, all versions")
     .option("--all", "every version, not just each customer's newest and the one that serves")
-    .option("--metric <name>", "the figure to show", "rmse");
+    .option("--metric <name>", "the figure to show", "rmse")
+    .option(
+      "--stage [name]",
+      "what the endpoint can serve now (default: the newest cycle's stage)",
+    );
   withJson(command);
   withExamples(command, [
     "modelfleet models flight-delays",
     "modelfleet models flight-delays --pending",
     "modelfleet models flight-delays --customer XNA --metric mae",
+    "modelfleet models flight-delays --stage",
   ]);
   command.action(async (fleet: string, flags: ModelsFlags) => {
     const connections = openConnections(shell.environment());
     try {
-      await listModels(shell, connections, fleet, flags);
+      const { stage, json } = flags;
+      if (stage === undefined) await listModels(shell, connections, fleet, flags);
+      else await listServed(shell, connections, fleet, { stage, ...(json && { json }) });
     } finally {
       await connections.close();
     }
@@ -69,19 +78,15 @@ async function listModels(
 }
 
 export function modelLines(shell: Shell, models: readonly Model[], metric: string): string[] {
+  const inCohorts = models.some(({ cohort }) => cohort !== null);
+  const right = (title: string) => ({ title, align: "right" }) as const;
   const columns = [
-    { title: "customer" },
-    { title: "version", align: "right" },
-    { title: "state" },
-    { title: metric, align: "right" },
-    { title: "champion", align: "right" },
-    { title: "change", align: "right" },
-    { title: "interval", align: "right" },
-    { title: "baseline", align: "right" },
-    { title: "change", align: "right" },
+    ...[{ title: "customer" }, right("version"), { title: "state" }],
+    ...[metric, "champion", "change", "interval", "baseline", "change"].map(right),
     { title: "cycle" },
+    ...(inCohorts ? [{ title: "cohort of", align: "right" } as const] : []),
     { title: "decided by" },
-  ] as const;
+  ];
   const rows = models.map((model) => {
     const own = of(model.metrics, metric);
     const champion = of(model.championMetrics, metric);
@@ -97,6 +102,7 @@ export function modelLines(shell: Shell, models: readonly Model[], metric: strin
       figure(baseline),
       paintChange(shell, change(own, baseline)),
       model.cycle,
+      ...(inCohorts ? [model.cohort === null ? "" : count(model.cohort.members)] : []),
       safe(decidedBy(model)),
     ];
   });
@@ -140,11 +146,25 @@ function paintChange(shell: Shell, text: string): string {
 }
 
 function sayHowToDecide(shell: Shell, fleet: string, pending: readonly Model[]): void {
-  const first = pending[0]?.customer ?? "CUSTOMER";
-  const word = /^[A-Za-z0-9._-]+$/.test(first) ? first : JSON.stringify(first);
   const { dim } = shell.progressColors;
+  const cohorts = new Map(
+    pending.flatMap(({ cohort, cycle }) =>
+      cohort === null ? [] : [[cohort.version, { ...cohort, cycle }] as const],
+    ),
+  );
+  for (const { version, members, cycle } of cohorts.values()) {
+    say(shell, "");
+    say(shell, `  version ${version}: ${several(members, "model")} wait for one decision`);
+    say(shell, `  ${dim("approve:")} modelfleet approve ${fleet} --cohort ${cycle}`);
+    say(shell, `  ${dim("deny:")}    modelfleet deny ${fleet} --cohort ${cycle} --note "why"`);
+  }
+  const single = pending.filter(({ cohort }) => cohort === null);
+  const [first] = single;
+  if (first === undefined) return;
+  const { customer } = first;
+  const word = /^[A-Za-z0-9._-]+$/.test(customer) ? customer : JSON.stringify(customer);
   say(shell, "");
-  say(shell, `  ${several(pending.length, "model waits", "models wait")} for a decision`);
+  say(shell, `  ${several(single.length, "model waits", "models wait")} for a decision`);
   say(shell, `  ${dim("approve:")} modelfleet approve ${fleet} ${word}`);
   say(shell, `  ${dim("deny:")}    modelfleet deny ${fleet} ${word} --note "why"`);
 }

@@ -1,11 +1,12 @@
 /** `modelfleet plan`: what a run would do and cost, without doing it. */
 import { resolve } from "node:path";
 import type { Command } from "commander";
+import { ENDPOINT_QUOTA_HINT } from "../../fleet/endpoint-quota.js";
 import { openConnections } from "../connections.js";
 import { loadFleetFile } from "../fleet-file.js";
 import { previewRun, type LeftOut, type RunPreview } from "../preview.js";
 import { atTime, today, withExamples, withJson } from "./options.js";
-import { fieldLines, printJson, printLines, safe } from "./print.js";
+import { fieldLines, printJson, printLines, safe, tableLines } from "./print.js";
 import type { Shell } from "./shell.js";
 import { count, money, several, windowTime } from "./words.js";
 
@@ -71,14 +72,41 @@ function planLines(
       ],
       ["cost", `${training} of training on AWS; the endpoint ${endpoint}`],
     ]),
+    ...(preview.refused === null
+      ? []
+      : ["", `  ${colors.red("would be refused")}  ${preview.refused}`]),
+    ...wayLines(shell, preview.ways),
     ...leftOutLines(colors.dim("Skipped"), skipped),
     ...leftOutLines(colors.red("Would fail"), failing),
     "",
+    ...preview.overQuota.map((refusal) => colors.red(`  ${refusal}: ${ENDPOINT_QUOTA_HINT}`)),
     ...preview.assumptions.map((assumption) => colors.dim(`  ${assumption}`)),
     "",
     `  ${colors.dim("to do it:")} modelfleet run ${file}${at === undefined ? "" : ` --at ${windowTime(at)}`}`,
   ];
 }
+
+/** What the same models would take as a job for each customer, beside the one job that the fleet declares. */
+function wayLines(shell: Shell, ways: RunPreview["ways"]): string[] {
+  if (ways.length === 0) return [];
+  const right = (title: string) => ({ title, align: "right" }) as const;
+  const columns = [
+    { title: "way" },
+    ...["jobs", "instance hours", "of them start-up", "hours", "cost"].map(right),
+  ];
+  const rows = ways.map((way) => [
+    way.way === "packed" ? "one sharded job (declared)" : eachWay(way.tuningJobs),
+    count(way.trainingJobs),
+    ...[way.instanceHours, way.startUpHours, way.wallHours].map(String),
+    way.usd === null ? "not known" : money(way.usd),
+  ]);
+  return ["", ...tableLines(shell, columns, rows)];
+}
+
+const eachWay = (tuningJobs: number): string =>
+  tuningJobs === 0
+    ? "one training job a customer"
+    : `one tuning job a customer (${count(tuningJobs)})`;
 
 const SHOWN = 12;
 

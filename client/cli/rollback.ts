@@ -2,6 +2,7 @@
 import { userInfo } from "node:os";
 import { createInterface } from "node:readline/promises";
 import type { Command } from "commander";
+import { servedAs } from "../../fleet/release.js";
 import { openConnections, type Connections } from "../connections.js";
 import { UsageError } from "../errors.js";
 import {
@@ -140,7 +141,7 @@ function doneLines(
     return [`${shell.colors.yellow("removed")}  ${name} of ${fleet} has no model now`];
   const { version, targetModel } = servesNow;
   return [
-    `${shell.colors.green("serves")}  ${name} version ${version} as ${targetModel}, instead of version ${serving.version}`,
+    `${shell.colors.green("serves")}  ${name} version ${version} ${servedAs(targetModel)}, instead of version ${serving.version}`,
   ];
 }
 

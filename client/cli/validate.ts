@@ -2,12 +2,14 @@
 import { readdir, stat } from "node:fs/promises";
 import { join, relative, resolve } from "node:path";
 import type { Command } from "commander";
+import { ENDPOINT_QUOTA_HINT, endpointQuotaRefusals } from "../../fleet/endpoint-quota.js";
 import { cycleWindow } from "../../fleet/window.js";
 import { loadFleetFile, type LoadedFleet } from "../fleet-file.js";
 import { FleetFileInvalid, type SpecIssue } from "../fleet-file-invalid.js";
 import { checkColumns } from "../query-check.js";
+import { imageIssues } from "../image-check.js";
 import { hintOf, messageOf, UsageError } from "../errors.js";
-import { checkCustomersQuery, queryColumns, QueryRefused } from "../warehouse.js";
+import { checkCustomersQuery, countRows, queryColumns, QueryRefused } from "../warehouse.js";
 import { EXIT } from "./exit-codes.js";
 import { withExamples, withJson } from "./options.js";
 import { printJson, printLines } from "./print.js";
@@ -70,7 +72,8 @@ async function fleetFiles(path: string): Promise<string[]> {
 async function checkFile(shell: Shell, file: string, offline: boolean): Promise<Checked> {
   try {
     const loaded = await loadFleetFile(resolve(shell.directory, file));
-    const issues = offline ? [] : await askWarehouse(shell, loaded);
+    const issues = imageIssues(loaded.spec, shell.environment());
+    if (!offline) issues.push(...(await askWarehouse(shell, loaded)));
     return { file, fleet: loaded.spec.name, issues };
   } catch (error) {
     if (error instanceof FleetFileInvalid) return { file, issues: error.issues };
@@ -79,7 +82,7 @@ async function checkFile(shell: Shell, file: string, offline: boolean): Promise<
 }
 
 async function askWarehouse(shell: Shell, { spec }: LoadedFleet): Promise<SpecIssue[]> {
-  const { source, gate } = spec;
+  const { source, gate, endpoint } = spec;
   const window = cycleWindow(source.window, new Date().toISOString());
   let asked = "source.query";
   try {
@@ -87,7 +90,14 @@ async function askWarehouse(shell: Shell, { spec }: LoadedFleet): Promise<SpecIs
     const issues = checkColumns(source, columns, gate.segments);
     asked = "source.customers";
     await checkCustomersQuery(shell.environment(), source, window);
-    return issues;
+    // Only then: it reads every row of the window.
+    if (issues.length > 0 || endpoint.kind !== "serverless") return issues;
+    asked = "source.query";
+    const customers = await countRows(shell.environment(), source, window);
+    const modelled = customers.filter(({ rows }) => rows >= source.minimumRows);
+    return endpointQuotaRefusals(endpoint, modelled.length).map((problem) => ({
+      ...{ field: "endpoint", problem, hint: ENDPOINT_QUOTA_HINT },
+    }));
   } catch (error) {
     const field = error instanceof QueryRefused ? asked : "source.connection";
     return [{ field, problem: messageOf(error), ...hint(error) }];

@@ -54,6 +54,14 @@ export function changeInterval({ low, high }: { low: number | null; high: number
   return `${share(-high)} to ${share(-low)} %`;
 }
 
+/** Bytes as "512 B", "1.5 MB": powers of 1,000, as S3's console counts. */
+export function size(bytes: number): string {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  const step = Math.min(Math.floor(Math.log10(Math.max(bytes, 1)) / 3), units.length - 1);
+  const value = bytes / 1000 ** step;
+  return `${step === 0 ? value : value.toFixed(value < 100 ? 1 : 0)} ${units[step] ?? ""}`;
+}
+
 /** An estimate, in words: "about $1.15", "less than $0.01". */
 export function money(dollars: number): string {
   return dollars > 0 && dollars < 0.01 ? "less than $0.01" : `about $${dollars.toFixed(2)}`;

@@ -36,7 +36,7 @@ let working: Promise<void> | undefined;
 
 beforeAll(async () => {
   quietWorkers();
-  stack = await startTestStack({ basePort: 17820 });
+  stack = await startTestStack({ basePort: 19444 });
   ledger = openLedger({ url: setting("MODELFLEET_LEDGER_URL"), maxConnections: 4 });
   await migrateLedger(ledger);
   const address = setting("TEMPORAL_ADDRESS");

@@ -9,7 +9,7 @@ import { customerKey } from "../../fleet/names.js";
 let stack: TestStack;
 
 beforeAll(async () => {
-  stack = await startTestStack({ basePort: 17812 });
+  stack = await startTestStack({ basePort: 19468 });
   const url = stack.environment.MODELFLEET_LEDGER_URL ?? "";
   await seedLedger(url);
   const ledger = openLedger({ url, maxConnections: 1 });

@@ -8,7 +8,7 @@ import { modelfleet, modelfleetJson } from "./modelfleet.js";
 const COMMANDS = [
   ...["validate", "plan", "apply", "run", "status", "cancel", "schedule"],
   ...["models", "approve", "deny", "rollback"],
-  ...["invoke", "lineage", "history", "worker", "local", "doctor"],
+  ...["invoke", "lineage", "history", "endpoint", "iam", "worker", "local", "doctor", "destroy"],
 ];
 /** Below every stack: no test may find the settings of one that the developer has up. */
 const folder = mkdtempSync(join(tmpdir(), "modelfleet-cli-"));
@@ -38,7 +38,7 @@ describe("wrong usage ends with exit code 2, says what, and tries to help", () =
     [["status", "--folow"], "error: unknown option '--folow'\n  (Did you mean --follow?)"],
     [["plan", "fleet.ts", "--at", "soon"], '"soon" is no time'],
     [["deny", "churn", "A"], 'error: a denial needs its reason\n  try: add --note "why"'],
-    [["approve", "churn"], "error: name the customers, or use --all-pending or --where"],
+    [["approve", "churn"], "error: name the customers, or use --cohort, --all-pending or --where"],
     [["rollback", "churn", "A"], 'error: a rollback needs its reason\n  try: add --because "why"'],
     [
       ["approve", "churn", "A", "B", "--version", "2"],

@@ -1,5 +1,5 @@
 /** Reading a fleet file: what becomes of its paths, and what a person is told when something is wrong. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -11,7 +11,7 @@ let folder: string;
 beforeEach(() => {
   folder = mkdtempSync(join(tmpdir(), "modelfleet-fleet-"));
   writeFileSync(join(folder, "train.py"), "");
-  writeFileSync(join(folder, "inference.py"), "");
+  writeFileSync(join(folder, "inference.py"), "def model_fn(model_dir): ...\n");
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -169,6 +169,32 @@ describe("a fleet file that is wrong", () => {
         value: "trian.py",
         hint: "scripts there: inference.py, train.py",
       },
+    ]);
+  });
+
+  test("names the dependencies that are not there", async () => {
+    const training = { kind: "script", source: ".", dependencies: ["../judging"] };
+    expect(await issuesOf(fleetFile({ training }))).toMatchObject([
+      { field: "training.dependencies", value: "../judging", hint: expect.any(String) as unknown },
+    ]);
+  });
+
+  test("is refused when a dependency would lie where a source does", async () => {
+    for (const place of ["code/lib", "lib"]) {
+      mkdirSync(join(folder, place), { recursive: true });
+      writeFileSync(join(folder, place, "model.py"), "");
+    }
+    const training = { kind: "script", source: "code", dependencies: ["lib"] };
+    await expect(loadFleetFile(fleetFile({ training }))).rejects.toMatchObject({
+      message: `${join(folder, "lib/model.py")} and ${join(folder, "code/lib/model.py")} would both be packed as lib/model.py`,
+      hint: "rename one of them",
+    });
+  });
+
+  test("says that the script of the endpoint cannot load a model", async () => {
+    writeFileSync(join(folder, "inference.py"), "def predict_fn(rows, model): ...\n");
+    expect(await issuesOf(fleetFile())).toMatchObject([
+      { field: "training.inferenceEntryPoint", value: "inference.py" },
     ]);
   });
 

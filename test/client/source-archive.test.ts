@@ -72,4 +72,15 @@ describe("a source folder", () => {
     }
     expect(found).toEqual(sources);
   });
+
+  test("has its dependencies beside it, each under its own name", async () => {
+    write(join(folder, "code"), { "train.py": "import judging" });
+    write(join(folder, "shared"), { "judging/__init__.py": "x = 1", "notes.txt": "" });
+    const archive = await readSourceArchive(join(folder, "code"), [
+      join(folder, "shared/judging"),
+      join(folder, "shared/notes.txt"),
+    ]);
+    expect(archive.files).toEqual(["judging/__init__.py", "notes.txt", "train.py"]);
+    expect(archive.contents("judging/__init__.py")?.toString()).toBe("x = 1");
+  });
 });
