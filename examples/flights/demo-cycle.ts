@@ -1,5 +1,6 @@
-/** The demo's choices: which month is next, which model is approved by hand, which flights are predicted. */
+/** The demo's choices: which model is approved by hand, which flights are predicted. */
 import { userInfo } from "node:os";
+import { join } from "node:path";
 import { setTimeout as wait } from "node:timers/promises";
 import pg from "pg";
 import { say } from "../../client/cli/print.js";
@@ -9,15 +10,15 @@ import { decideModel } from "../../client/decisions.js";
 import { ClientError } from "../../client/errors.js";
 import { loadFleetFile } from "../../client/fleet-file.js";
 import { invokeModel, readPointer } from "../../client/invocation.js";
-import { readCustomers, readNewestCycles } from "../../client/ledger.js";
+import { readCustomers } from "../../client/ledger.js";
 import { readModels, type Model } from "../../client/models.js";
 import { secret } from "../../client/settings.js";
 import { bindWindow } from "../../fleet/sql.js";
+import { packageRoot } from "../../local/stack/package-root.js";
 import type { CycleRun } from "../../client/run-cycle.js";
-import { fleetFile } from "./demo-setup.js";
 
 export const FLEET = "flight-delays";
-const FIRST_CYCLE = "2013-07-01";
+export const FLEET_FILE = join(packageRoot(), "examples/flights/fleet.ts");
 const PUBLISH_TIMEOUT_MS = 120_000;
 const WARM_CALLS = 20;
 const CUSTOMERS_INVOKED = 4;
@@ -32,20 +33,6 @@ export interface Answer {
   readonly happened: number;
   readonly firstMs: number;
   readonly warmMs: readonly number[];
-}
-
-/** The month after the newest cycle that completed; undefined when the data has no such month. */
-export async function nextCycleTime(
-  connections: Connections,
-  last: string,
-): Promise<string | undefined> {
-  const newest = (await readNewestCycles(connections)).find(({ fleet }) => fleet === FLEET);
-  if (newest === undefined) return FIRST_CYCLE;
-  if (newest.state !== "completed") return newest.windowCeiling;
-  const next = new Date(newest.windowCeiling);
-  next.setUTCMonth(next.getUTCMonth() + 1);
-  const day = next.toISOString().slice(0, 10);
-  return day <= last ? day : undefined;
 }
 
 /** Of the models that wait, the one that beats predict-the-mean by most; waits until it serves. */
@@ -104,7 +91,7 @@ export async function invokeSome(
   run: CycleRun,
   approved: Model | undefined,
 ): Promise<Answer[]> {
-  const { spec } = await loadFleetFile(fleetFile());
+  const { spec } = await loadFleetFile(FLEET_FILE);
   const serving = await readCustomers(connections, {
     fleet: FLEET,
     cycle: run.cycle,

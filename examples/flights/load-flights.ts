@@ -2,12 +2,13 @@
 import { reportError } from "../../client/cli/report-error.js";
 import { processShell } from "../../client/cli/shell.js";
 import { loadEnvironment } from "../../client/environment.js";
-import { loadData } from "./demo-setup.js";
+import { loadData } from "../parts.js";
+import { example } from "./example.js";
 
 const shell = processShell(process);
 try {
   loadEnvironment(process.env, shell.directory);
-  await loadData(shell);
+  await loadData(shell, example, {});
 } catch (error) {
   shell.exit(reportError(shell, error, false));
 }

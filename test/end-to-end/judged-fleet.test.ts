@@ -16,7 +16,7 @@ let stack: TestStack;
 let worker: RunningWorker;
 
 beforeAll(async () => {
-  stack = await startTestStack({ basePort: 17440 });
+  stack = await startTestStack({ basePort: 19408 });
   worker = await startWorkerProcess(stack);
 });
 afterAll(async () => {

@@ -1,20 +1,17 @@
-/** What the demo needs before its cycle: the stack, the flights in the warehouse, a worker. */
+/** What an example needs before its cycle: the stack, its data in the warehouse, a worker. */
 import { statSync } from "node:fs";
 import { join } from "node:path";
-import { say } from "../../client/cli/print.js";
-import type { Shell } from "../../client/cli/shell.js";
-import { count, duration } from "../../client/cli/words.js";
-import { secret } from "../../client/settings.js";
-import { progressView } from "../../local/progress-view.js";
-import { cacheFolder } from "../../local/stack/cache-folder.js";
-import { packageRoot } from "../../local/stack/package-root.js";
-import { startProcess, stopPart } from "../../local/stack/processes.js";
-import { pythonEnvironment } from "../../local/stack/python-environment.js";
-import { startStack } from "../../local/stack/start.js";
-import { stackStatus } from "../../local/stack/status.js";
-import { FLIGHTS, loadFlights } from "./load.js";
-
-export const fleetFile = () => join(packageRoot(), "examples/flights/fleet.ts");
+import { say } from "../client/cli/print.js";
+import type { Shell } from "../client/cli/shell.js";
+import { duration } from "../client/cli/words.js";
+import { secret } from "../client/settings.js";
+import { progressView } from "../local/progress-view.js";
+import { packageRoot } from "../local/stack/package-root.js";
+import { startProcess, stopPart } from "../local/stack/processes.js";
+import { startStack } from "../local/stack/start.js";
+import { stackStatus } from "../local/stack/status.js";
+import type { Example } from "./example.js";
+import { localPython } from "./local-python.js";
 
 export async function startParts(shell: Shell): Promise<void> {
   say(shell, "The parts  Postgres, Temporal, S3 and a SageMaker server, on this machine");
@@ -25,20 +22,14 @@ export async function startParts(shell: Shell): Promise<void> {
   }
 }
 
-export async function loadData(shell: Shell): Promise<void> {
-  const { python } = await pythonEnvironment({
-    cache: cacheFolder(process.env),
-    wantedPython: process.env.MODELFLEET_PYTHON,
-    onProgress: () => undefined,
-  });
-  await step(shell, "data", async (tell) => {
-    const loaded = await loadFlights({
-      warehouseUrl: secret(process.env, "WAREHOUSE_URL"),
-      python,
-      onRows: (rows) => tell(`${count(rows)} of ${count(FLIGHTS)} flights`),
-    });
-    return `${count(FLIGHTS)} flights of 2013 ${loaded ? "loaded into" : "are in"} the warehouse`;
-  });
+export async function loadData(
+  shell: Shell,
+  example: Example,
+  settings: Readonly<Record<string, number>>,
+): Promise<void> {
+  await step(shell, "data", (tell) =>
+    example.load(secret(process.env, "WAREHOUSE_URL"), settings, { tell, python: localPython }),
+  );
 }
 
 export async function startWorker(shell: Shell): Promise<void> {
