@@ -28,7 +28,7 @@ let worker: RunningWorker;
 const before = new Map<string, unknown>();
 
 beforeAll(async () => {
-  stack = await startTestStack({ basePort: 17460 });
+  stack = await startTestStack({ basePort: 19420 });
   ledger = new pg.Pool({ connectionString: stack.environment.MODELFLEET_LEDGER_URL });
   ledger.on("error", () => undefined);
   temporal = new Client({

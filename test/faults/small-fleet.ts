@@ -36,6 +36,8 @@ export interface SmallFleetOptions {
   /** The fleet file's `tuning`, as source; of hyperparameters that training leaves open. */
   readonly tuning?: string;
   readonly naming?: "versioned" | "stable";
+  /** The fleet file's `endpoint`, as source; by default a multi-model endpoint of that naming. */
+  readonly endpoint?: string;
 }
 
 /** Fills table `sales_<name>` and writes a fleet file beside a copy of the XGBoost sources. */
@@ -74,7 +76,10 @@ async function fillWarehouse(stack: TestStack, table: string, options: SmallFlee
 }
 
 function fleetFile(table: string, options: SmallFleetOptions): string {
-  return `import { defineFleet, integer, continuous, multiModelEndpoint, policy, postgres, script } from "modelfleet";
+  return `import {
+  continuous, dedicatedEndpoint, defineFleet, integer, multiModelEndpoint, policy, postgres, processing,
+  script, serverlessEndpoint,
+} from "modelfleet";
 
 export default defineFleet({
   name: "${options.name}",
@@ -89,7 +94,7 @@ export default defineFleet({
   training: script("./training", { hyperparameters: { num_round: "20"${options.tuning === undefined ? ', max_depth: "3"' : ""} } }),
   ${options.tuning === undefined ? "" : `tuning: ${options.tuning},`}
   gate: policy({ metric: "rmse", better: ${options.better ?? 0}, autoApprove: ${options.autoApprove ?? "{ betterThanBaseline: 0 }"}, ${options.gate ?? ""} }),
-  endpoint: multiModelEndpoint({ instanceType: "ml.m5.large", naming: "${options.naming ?? "versioned"}" }),
+  endpoint: ${options.endpoint ?? `multiModelEndpoint({ instanceType: "ml.m5.large", naming: "${options.naming ?? "versioned"}" })`},
   stages: [{ name: "sandbox", account: "111111111111" }],
   concurrency: ${options.concurrency ?? 20},
   failureBudget: ${options.failureBudget ?? 0.05},
