@@ -3,12 +3,15 @@ import { Command, InvalidArgumentError } from "commander";
 import * as prettier from "prettier";
 import { benchApprove, type ApproveOptions } from "./approve/approve.js";
 import { benchCycle, type CycleOptions } from "./cycle/cycle.js";
+import { benchEnsemble, type EnsembleOptions } from "./ensemble/ensemble.js";
 import { benchExport, type ExportOptions } from "./export/export.js";
 import { describeMachine } from "./machine.js";
+import { benchPublish, type PublishOptions } from "./publish/publish.js";
 import { benchRefresh, type RefreshOptions } from "./refresh/refresh.js";
 import { renderReport, type Report } from "./report.js";
 import { keepInResults } from "./results-file.js";
 import { benchServing, type ServingOptions } from "./serving/serving.js";
+import { benchSharded, type ShardedOptions } from "./sharded/sharded.js";
 import { withStack, type BenchStack, type Tell } from "./stack.js";
 import { benchWarmStart, type WarmStartOptions } from "./warm-start/warm-start.js";
 
@@ -67,6 +70,17 @@ benchmark("serving", "predictions through the endpoint, FastAPI, and a plain loo
     }),
   );
 
+benchmark("sharded", "a cohort of Prophet models in one job, and in a plain pool of processes")
+  .option("--customers <n>", "customers, a model each (1000)", wholeNumber)
+  .option("--instances <list>", "sizes of the job, a cycle each (1,2)", wholeNumbers)
+  .action((given: Given<ShardedOptions>) =>
+    run("sharded", given, (stack) => {
+      const small = { customers: 16, instances: [1, 2] };
+      const full = { customers: 1000, instances: [1, 2] };
+      return benchSharded(stack, { ...(given.quick ? small : full), ...given }, tell);
+    }),
+  );
+
 benchmark("warm-start", "training jobs that a warm search saves over a cold one")
   .option("--destinations <n>", "destinations whose models are tuned (20)", wholeNumber)
   .option("--seeds <n>", "repetitions of each search with another seed (5)", wholeNumber)
@@ -87,6 +101,14 @@ benchmark("approve", "waiting releases decided in bulk, also when the worker is 
     ),
   );
 
+benchmark("publish", "a cohort approved at once and published, beside a loop that only copies")
+  .option("--members <list>", "sizes of the cohorts (1000,20000)", wholeNumbers)
+  .action((given: Given<PublishOptions>) =>
+    run("publish", given, (stack) =>
+      benchPublish(stack, { members: given.quick ? [30] : [1000, 20_000], ...given }, tell),
+    ),
+  );
+
 benchmark("refresh", "invocations while models are published, refreshed and withdrawn")
   .option("--clients <n>", "clients that invoke without pause (32)", wholeNumber)
   .option("--customers <n>", "models behind the endpoint (8)", wholeNumber)
@@ -98,6 +120,17 @@ benchmark("refresh", "invocations while models are published, refreshed and with
       const small = { clients: 4, customers: 2, refreshes: 2, withdrawals: 1, failures: 1 };
       const full = { clients: 32, customers: 8, refreshes: 10, withdrawals: 5, failures: 2 };
       return benchRefresh(stack, { ...(given.quick ? small : full), ...given }, tell);
+    }),
+  );
+
+benchmark("ensemble", "one job that trains two models, beside two jobs with one each")
+  .option("--rows <list>", "rows of the data (442,200000)", wholeNumbers)
+  .option("--repetitions <n>", "measurements of each contender (5)", wholeNumber)
+  .action((given: Given<EnsembleOptions>) =>
+    run("ensemble", given, (stack) => {
+      const small = { rows: [442], repetitions: 2 };
+      const full = { rows: [442, 200_000], repetitions: 5 };
+      return benchEnsemble(stack, { ...(given.quick ? small : full), ...given }, tell);
     }),
   );
 

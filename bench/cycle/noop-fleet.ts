@@ -4,7 +4,7 @@ import pg from "pg";
 import type { LoadedFleet } from "../../client/fleet-file.js";
 import { readSourceArchive } from "../../client/source-archive.js";
 import { METRIC_DEFINITIONS } from "../../fleet/metrics.js";
-import { fleetDeclarationSchema } from "../../fleet/spec.schema.js";
+import { fleetSpecSchema } from "../../fleet/spec.schema.js";
 
 /** Every customer has enough rows for each split to get some. */
 const ROWS_PER_CUSTOMER = 60;
@@ -40,7 +40,7 @@ export async function noopFleet(
   const source = await readSourceArchive(folder);
   // As good as each other, whatever they say: the first model of every customer is approved by the policy.
   const metrics = METRIC_DEFINITIONS.filter(({ Name }) => !Name.startsWith("champion:"));
-  const declaration = fleetDeclarationSchema.parse({
+  const spec = fleetSpecSchema.parse({
     name: `noop-${customers}`,
     source: {
       kind: "postgres",
@@ -55,6 +55,7 @@ export async function noopFleet(
     training: {
       kind: "script",
       source: folder,
+      sourceHash: source.hash,
       image: "111111111111.dkr.ecr.us-east-1.amazonaws.com/modelfleet-noop:1",
       hyperparameters: {
         artifact: "true",
@@ -67,9 +68,5 @@ export async function noopFleet(
     concurrency: inFlight,
     failureBudget: 0,
   });
-  const spec = {
-    ...declaration,
-    training: { ...declaration.training, sourceHash: source.hash },
-  };
-  return { path: folder, spec, source };
+  return { path: folder, spec, sources: [source] };
 }

@@ -7,6 +7,7 @@ import {
 } from "@aws-sdk/client-sagemaker";
 import { setTimeout as delay } from "node:timers/promises";
 import type { WarmStart } from "../../fleet/warm-start.js";
+import { AS_EXPORTED } from "../../activities/training-job-request.js";
 import { tuningJobRequest, type TuningJobPlan } from "../../activities/tuning-job-request.js";
 import type { Trials } from "./curves.js";
 import type { TunedSpec } from "./datasets.js";
@@ -49,6 +50,7 @@ export async function search(
     maxJobs: tuning.maxJobs,
     round: 0,
     championUri: null,
+    places: AS_EXPORTED,
   };
   const warm: WarmStart =
     parent === undefined ? COLD : { ...COLD, parents: [parent], type: "TransferLearning" };
