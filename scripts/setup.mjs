@@ -10,15 +10,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const sources = [
-  "fleet",
-  "workflows",
-  "activities",
-  "worker",
-  "client",
-  "local",
-  "examples/flights",
-];
+const sources = ["fleet", "workflows", "activities", "worker", "client", "local", "examples"];
 
 checkNode();
 const installed = step(
