@@ -5,7 +5,7 @@ const only = (name, from, allowed, comment) => ({
   severity: "error",
   from: { path: from, pathNot: "\\.test\\.ts$" },
   to: {
-    path: "^(fleet|workflows|activities|worker|client|local|training|test|bench|examples)/",
+    path: "^(fleet|settings|workflows|activities|worker|client|local|training|test|bench|examples)/",
     pathNot: allowed,
   },
 });
@@ -46,19 +46,20 @@ module.exports = {
     only(
       "worker-wires",
       "^worker/",
-      "^(worker|activities|fleet|workflows/messages)",
+      "^(worker|activities|fleet|settings|workflows/messages)",
       "the process",
     ),
     only(
       "client-asks",
       "^client/(?!cli/main)",
-      "^(client|fleet|workflows/)",
+      "^(client|fleet|settings|workflows/)",
       "clients start, signal, query",
     ),
+    only("settings-are-read", "^settings/", "^settings/", "what every process of ours starts from"),
     only(
       "cli-main",
       "^client/cli/main",
-      "^(client|fleet|workflows/|worker/|local/)",
+      "^(client|fleet|settings|workflows/|worker/|local/)",
       "the one door to the embedded stack",
     ),
     only(

@@ -11,6 +11,7 @@ export default defineConfig({
     // What is polled for comes when the machine gets to it; the default second is too short for a busy one.
     expect: { poll: { timeout: 30_000 } },
     globalSetup: ["test/global-setup.ts"],
+    setupFiles: ["test/aws-calls.ts"],
     reporters: ["default", "./test/count-reporter.ts"],
   },
 });

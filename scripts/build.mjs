@@ -35,11 +35,22 @@ const quiet = {
   error: console.error,
   log() {},
 };
-const { code } = await bundleWorkflowCode({
-  workflowsPath: join(dist, "workflows/index.js"),
-  logger: quiet,
-});
-writeFileSync(join(dist, "workflow-bundle.js"), code);
+// The second one is for workers that encrypt: its failures travel as payloads, which the codec can encrypt.
+for (const [file, converter] of [
+  ["workflow-bundle.js", {}],
+  [
+    "workflow-bundle-encoded.js",
+    { failureConverterPath: join(dist, "settings/encoded-failures.js") },
+  ],
+]) {
+  const { code } = await bundleWorkflowCode({
+    workflowsPath: join(dist, "workflows/index.js"),
+    workflowInterceptorModules: [join(dist, "workflows/interceptors.js")],
+    logger: quiet,
+    ...converter,
+  });
+  writeFileSync(join(dist, file), code);
+}
 
 // `npx modelfleet` inside the checkout: npm links the bins of dependencies, not the package's own.
 const bin = join(root, "node_modules/.bin/modelfleet");

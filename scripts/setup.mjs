@@ -10,7 +10,16 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
-const sources = ["fleet", "workflows", "activities", "worker", "client", "local", "examples"];
+const sources = [
+  "fleet",
+  "settings",
+  "workflows",
+  "activities",
+  "worker",
+  "client",
+  "local",
+  "examples",
+];
 
 checkNode();
 const installed = step(
