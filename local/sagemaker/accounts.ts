@@ -4,8 +4,12 @@ import type { Pool } from "pg";
 import type { ServerConfig } from "./config.schema.js";
 import { parsePolicy } from "./iam-policy.js";
 import type { Policy } from "./iam-policy.js";
-import { roleArn, userArn } from "./policies.js";
+import { userArn } from "./policies.js";
 import type { Policies } from "./policies.js";
+import { parseRole, roleArn } from "./role-arns.js";
+import { mintCredentials } from "./session-credentials.js";
+import type { MintedCredentials, RoleSession } from "./session-credentials.js";
+import type { TrustPolicy } from "./trust-policy.js";
 
 export interface Principal {
   readonly account: string;
@@ -24,26 +28,14 @@ export interface AccessKey {
   readonly session?: { readonly token: string; readonly expiresAt: number };
 }
 
-export interface MintedCredentials {
-  readonly accessKeyId: string;
-  readonly secretAccessKey: string;
-  readonly sessionToken: string;
-  readonly expiresAt: number;
-}
-
-export interface RoleSession {
-  readonly account: string;
-  readonly role: string;
-  readonly sessionName: string;
-  /** What the session is limited to, beside the role's own policy. */
-  readonly policy?: unknown;
-}
+/** For a gateway that knows no sessions: their credentials are good for everything else. */
+const ownKey = randomBytes(32).toString("base64");
 
 export type Accounts = ReturnType<typeof createAccounts>;
 
 export function createAccounts(
   db: Pool,
-  { accounts, policies }: { accounts: ServerConfig["accounts"]; policies: Policies },
+  { accounts, s3, policies }: Pick<ServerConfig, "accounts" | "s3"> & { policies: Policies },
 ) {
   const users = new Map(
     accounts.flatMap(({ id, accessKeys }) =>
@@ -53,6 +45,7 @@ export function createAccounts(
       }),
     ),
   );
+  const trust = new Map(accounts.flatMap(trustOf));
 
   return {
     async findKey(accessKeyId: string): Promise<AccessKey | undefined> {
@@ -68,30 +61,22 @@ export function createAccounts(
       return role !== undefined && policies.isRole(roleArn(role.account, role.role));
     },
 
+    /** Undefined: the role may be assumed by whoever may do so in his own account. */
+    trustOf: (arn: string): TrustPolicy | undefined => trust.get(arn),
+
     async mint(session: RoleSession, durationSeconds: number): Promise<MintedCredentials> {
-      const nowSeconds = Date.now() / 1000;
-      const minted = {
-        accessKeyId: `ASIA${randomBytes(10).toString("hex").slice(0, 16).toUpperCase()}`,
-        secretAccessKey: randomBytes(30).toString("base64"),
-        sessionToken: randomBytes(96).toString("base64"),
-        expiresAt: nowSeconds + durationSeconds,
-      };
+      const minted = mintCredentials(s3.sessionKey ?? ownKey, session, durationSeconds);
       await db.query("insert into sagemaker.sessions values ($1, $2, $3, $4, $5, $6, $7, $8)", [
         ...[minted.accessKeyId, minted.secretAccessKey, minted.sessionToken],
         ...[session.account, session.role, session.sessionName, minted.expiresAt],
         session.policy === undefined ? null : JSON.stringify(session.policy),
       ]);
       // A day later nobody needs to be told any more that his credentials have expired.
-      const forgotten = nowSeconds - 24 * 60 * 60;
+      const forgotten = Date.now() / 1000 - 24 * 60 * 60;
       await db.query("delete from sagemaker.sessions where expires_at < $1", [forgotten]);
       return minted;
     },
   };
-}
-
-export function parseRole(roleArn: string): { account: string; role: string } | undefined {
-  const match = /^arn:aws[a-z-]*:iam::(\d{12}):role\/(.+)$/.exec(roleArn);
-  return match === null ? undefined : { account: match[1] ?? "", role: match[2] ?? "" };
 }
 
 export function rolePrincipal(
@@ -109,6 +94,14 @@ export function rolePrincipal(
     identityArn,
     policies: own === undefined ? session : [own, ...session],
   };
+}
+
+function trustOf({ id, roles }: ServerConfig["accounts"][number]): [string, TrustPolicy][] {
+  return roles.flatMap((role): [string, TrustPolicy][] =>
+    typeof role === "string" || role.trust === undefined
+      ? []
+      : [[roleArn(id, role.name), role.trust]],
+  );
 }
 
 function userPrincipal(policies: Pick<Policies, "of">, account: string, user: string): Principal {

@@ -1,6 +1,7 @@
 /** The local SageMaker server's settings: one JSON file, or an object in tests. */
 import { z } from "zod";
 import { parsePolicy } from "./iam-policy.js";
+import { trustPolicySchema } from "./trust-policy.js";
 
 const accountId = z.string().regex(/^\d{12}$/, "an AWS account id is 12 digits");
 
@@ -56,6 +57,8 @@ export const faultsSchema = z.strictObject({
   endpointMemoryMb: z.int().min(1).optional(),
   /** What was created a moment ago is not yet seen by List calls, nor a configuration by CreateEndpoint. */
   readLagSeconds: z.number().min(0).optional(),
+  /** Temporary credentials live no longer than this, whatever was asked for. */
+  sessionSeconds: z.number().positive().optional(),
 });
 
 /** An IAM policy; what the server would not enforce is refused. */
@@ -78,11 +81,15 @@ const accountSchema = z.strictObject({
       policy: policySchema.optional(),
     }),
   ),
-  /** A name alone is a role without a policy. */
+  /** A name alone is a role without a policy, whom every account may assume. */
   roles: z.array(
     z.union([
       z.string().min(1),
-      z.strictObject({ name: z.string().min(1), policy: policySchema.optional() }),
+      z.strictObject({
+        name: z.string().min(1),
+        policy: policySchema.optional(),
+        trust: trustPolicySchema.optional(),
+      }),
     ]),
   ),
 });
@@ -97,6 +104,11 @@ export const configSchema = z.strictObject({
     endpoint: z.url(),
     accessKeyId: z.string().min(1),
     secretAccessKey: z.string().min(1),
+    /**
+     * Base64: what the gateway checks the tokens of sessions with. Jobs and models then reach S3 as their roles;
+     * without it, S3 knows no roles, and the server reads and writes for all of them.
+     */
+    sessionKey: z.base64().min(44, "at least 32 bytes in base64").optional(),
   }),
   accounts: z.array(accountSchema).min(1),
   /** Folder of job and endpoint files and of their logs. */

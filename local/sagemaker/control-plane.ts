@@ -4,7 +4,7 @@ import type { CallCounts } from "./call-counts.js";
 import { AwsError } from "./errors.js";
 import type { FaultInjector } from "./faults.js";
 import { authorize } from "./iam.js";
-import type { Members } from "./json.js";
+import { isList, type Members } from "./json.js";
 import type { ServiceModel } from "./model.js";
 import type { Call, Operations } from "./operations.js";
 import { requiredResources } from "./required-resources.js";
@@ -36,8 +36,12 @@ export async function answerControlPlane(plane: ControlPlane, exchange: Exchange
   const { requestId } = exchange;
   const call: Call = { operation, principal, account: principal.account, region, requestId };
   const { required = [] } = model.shapes[shape.input?.shape ?? ""] ?? {};
+  // Who gives tags to what he creates needs the right to tag it as well.
+  const actions =
+    isList(input["Tags"]) && /^Create/.test(operation) ? [operation, "AddTags"] : [operation];
   for (const resource of requiredResources(call, { operation, required, input }))
-    authorize(principal, { action: `sagemaker:${operation}`, resource, region });
+    for (const action of actions)
+      authorize(principal, { action: `sagemaker:${action}`, resource, region });
   // The model has just checked that the input is what this operation takes.
   const handle = operations[operation] as (call: Call, input: Members) => Promise<unknown>;
   const answer = await handle(call, input);

@@ -23,7 +23,7 @@ export interface EndpointFleetOptions {
   readonly region: string;
   readonly variants: readonly VariantPlan[];
   /** S3 GET of an s3:// URL; rejects with an error named NoSuchKey when there is no such object. */
-  readonly readObject: (url: string) => Promise<Readable>;
+  readonly readObject: (url: string, role?: string) => Promise<Readable>;
   /** Emptied first, and removed by `close`: a new fleet starts with nothing on its disk, as on AWS. */
   readonly workDir: string;
   readonly host: PythonHost;

@@ -30,7 +30,12 @@ export async function planVariants(
       instances: own?.instances ?? variant.InitialInstanceCount,
       serverless: serverlessPlan(variant.ServerlessConfig),
       execution: model.document.InferenceExecutionConfig?.Mode,
-      containers: await Promise.all(containers.map((each) => planContainer(store, scope, each))),
+      containers: await Promise.all(
+        containers.map(async (each) => ({
+          ...(await planContainer(store, scope, each)),
+          role: model.document.ExecutionRoleArn,
+        })),
+      ),
     });
   }
   return plans;

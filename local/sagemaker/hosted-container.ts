@@ -25,7 +25,7 @@ export interface HostedContainerOptions {
   readonly title: string;
   readonly limits: FleetLimits;
   readonly memoryLimitMb: number;
-  readonly readObject: (url: string) => Promise<Readable>;
+  readonly readObject: (url: string, role?: string) => Promise<Readable>;
   readonly host: PythonHost;
   readonly baseDir: string;
   readonly socketPath: string;

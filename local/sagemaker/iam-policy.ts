@@ -45,6 +45,7 @@ const conditionKeys = [
   "aws:RequestedRegion",
   "aws:userid",
   "aws:username",
+  "iam:PassedToService",
 ] as const;
 export type ConditionKey = (typeof conditionKeys)[number];
 

@@ -1,10 +1,11 @@
 /** The part of IAM that the server enforces: policies of users and roles, passing roles, policies of model package groups. */
-import { parseRole } from "./accounts.js";
+import { parseRole } from "./role-arns.js";
 import type { Accounts } from "./accounts.js";
 import type { Principal } from "./accounts.js";
 import { notAuthorized, validationError } from "./errors.js";
 import { isPermitted } from "./iam-policy.js";
 import { isList, isMembers } from "./json.js";
+import { trustsSageMaker } from "./trust-policy.js";
 import { matchesWildcards } from "./wildcards.js";
 
 export interface Wanted {
@@ -13,6 +14,8 @@ export interface Wanted {
   readonly region?: string | undefined;
   /** Of an invocation: the very string that is used afterwards. */
   readonly targetModel?: string | undefined;
+  /** Of a role that is passed. */
+  readonly passedToService?: string;
 }
 
 /** Throws AccessDeniedException when a policy of the principal does not allow it. */
@@ -24,7 +27,7 @@ export function authorize(principal: Principal, wanted: Wanted): void {
 /** A principal without policies may do everything in its account. */
 export function isAuthorized(principal: Principal, wanted: Wanted): boolean {
   const { policies, account, identityArn, userId } = principal;
-  const { action, resource, region, targetModel } = wanted;
+  const { action, resource, region, targetModel, passedToService } = wanted;
   const userName = /:user\/(?:.*\/)?([^/]+)$/.exec(identityArn)?.[1];
   const context = {
     "aws:PrincipalArn": identityArn,
@@ -33,6 +36,7 @@ export function isAuthorized(principal: Principal, wanted: Wanted): boolean {
     ...(userName !== undefined && { "aws:username": userName }),
     ...(region !== undefined && { "aws:RequestedRegion": region }),
     ...(targetModel !== undefined && { "sagemaker:TargetModel": targetModel }),
+    ...(passedToService !== undefined && { "iam:PassedToService": passedToService }),
   };
   return isPermitted(policies, { action, resource, context });
 }
@@ -41,8 +45,10 @@ export function isAuthorized(principal: Principal, wanted: Wanted): boolean {
 export function checkPassRole(accounts: Accounts, principal: Principal, roleArn: string): void {
   if (parseRole(roleArn)?.account !== principal.account)
     throw notAuthorized(principal.arn, "iam:PassRole", roleArn);
-  authorize(principal, { action: "iam:PassRole", resource: roleArn });
-  if (!accounts.isKnownRole(roleArn))
+  const passedToService = "sagemaker.amazonaws.com";
+  authorize(principal, { action: "iam:PassRole", resource: roleArn, passedToService });
+  const trust = accounts.trustOf(roleArn);
+  if (!accounts.isKnownRole(roleArn) || (trust !== undefined && !trustsSageMaker(trust)))
     throw validationError(
       `Could not assume role ${roleArn}. Please ensure that the role exists and allows principal ` +
         `'sagemaker.amazonaws.com' to assume the role.`,
@@ -100,7 +106,7 @@ function applies(statement: Record<string, unknown>, request: AccessRequest): bo
 }
 
 /** An account's root stands for everyone in it; a role for each of its sessions. */
-function isPrincipal(allowed: string, principal: Principal): boolean {
+export function isPrincipal(allowed: string, principal: Principal): boolean {
   if (allowed === "*" || allowed === principal.account || allowed === principal.arn) return true;
   if (allowed === `arn:aws:iam::${principal.account}:root`) return true;
   const role = parseRole(allowed);

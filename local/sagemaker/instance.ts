@@ -20,7 +20,7 @@ export interface InstanceOptions {
   readonly limits: FleetLimits;
   /** Of each multi-model container's models together; of a serverless container as a whole. */
   readonly memoryLimitMb: number;
-  readonly readObject: (url: string) => Promise<Readable>;
+  readonly readObject: (url: string, role?: string) => Promise<Readable>;
   readonly host: PythonHost;
   readonly workDir: string;
   /** Where the containers' sockets begin. */

@@ -11,7 +11,7 @@ export interface FilesOptions {
   readonly plan: ContainerPlan;
   /** The container's /opt/ml. */
   readonly baseDir: string;
-  readonly readObject: (url: string) => Promise<Readable>;
+  readonly readObject: (url: string, role?: string) => Promise<Readable>;
   /** More unpacked bytes of one archive than this are refused. */
   readonly limitBytes: number;
 }
@@ -25,7 +25,7 @@ export async function prepareFiles(options: FilesOptions): Promise<number> {
   await mkdir(baseDir, { recursive: true });
   const bring = async (url: string, folder: string): Promise<number> => {
     try {
-      const archive = await readObject(url);
+      const archive = await readObject(url, plan.role);
       return await unpackArchive(archive, { folder: join(baseDir, folder), limitBytes });
     } catch (error) {
       throw new Error(failureText(url, error), { cause: error });
@@ -48,7 +48,7 @@ export async function fetchModel(
   const url = `${plan.modelDataUrl ?? ""}${model.targetModel}`;
   const folder = join(modelFolder(options, model.name), "model");
   try {
-    const bytes = await unpackArchive(await readObject(url), { folder, limitBytes });
+    const bytes = await unpackArchive(await readObject(url, plan.role), { folder, limitBytes });
     return { folder, bytes };
   } catch (error) {
     await deleteModel(options, model.name);

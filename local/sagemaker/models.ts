@@ -39,7 +39,8 @@ export function createModelOperations(parts: ModelParts): ModelOperations {
       if (request.ExecutionRoleArn === undefined)
         throw validationError("A model needs an ExecutionRoleArn.");
       checkPassRole(accounts, call.principal, request.ExecutionRoleArn);
-      for (const container of containers) await checkArtifact(objects, container);
+      const visible = objects.as(request.ExecutionRoleArn);
+      for (const container of containers) await checkArtifact(visible, container);
       const key = keyOf(call, "model", request.ModelName);
       const createdAt = Date.now() / 1000;
       const { Tags, ...described } = request;

@@ -19,7 +19,9 @@ export async function runNoopJob(
   const reason = faults.failureOf(job.TrainingJobName);
   if (reason !== undefined) return progress.end({ status: "Failed", reason });
   if (job.HyperParameters?.["artifact"] === "true")
-    await objects.write(s3Location(job.ModelArtifacts?.S3ModelArtifacts ?? ""), await tinyModel());
+    await objects
+      .as(job.RoleArn)
+      .write(s3Location(job.ModelArtifacts?.S3ModelArtifacts ?? ""), await tinyModel());
   await progress.end({ status: "Completed", metrics: metricsOf(job) });
 }
 

@@ -6,6 +6,8 @@ import {
   ListObjectsV2Command,
   PutObjectCommand,
   S3Client,
+  S3ServiceException,
+  type S3ClientConfig,
 } from "@aws-sdk/client-s3";
 import { Upload } from "@aws-sdk/lib-storage";
 import { createReadStream } from "node:fs";
@@ -14,8 +16,12 @@ import { Agent } from "node:http";
 import { Readable } from "node:stream";
 import type { S3Location } from "./arns.js";
 import type { ServerConfig } from "./config.schema.js";
+import { mintForRole } from "./session-credentials.js";
 
-export type Objects = ReturnType<typeof createObjects>;
+export interface Objects extends ReturnType<typeof openObjects> {
+  /** The same store, as a role sees it: what its account's buckets and other buckets' policies let it do. */
+  as(roleArn: string | undefined): Objects;
+}
 
 /** Two cores download and upload for a few jobs at a time: more sockets would only wait. */
 const maxSockets = 64;
@@ -26,18 +32,40 @@ const smallFileBytes = 1024 * 1024;
 /** AWS, DeleteObjects. */
 const deletedAtATime = 1000;
 
-export function createObjects(config: Pick<ServerConfig, "s3" | "region">) {
-  const { endpoint, accessKeyId, secretAccessKey } = config.s3;
-  const client = new S3Client({
+export function createObjects(config: Pick<ServerConfig, "s3" | "region">): Objects {
+  const { endpoint, accessKeyId, secretAccessKey, sessionKey } = config.s3;
+  const settings = {
     endpoint,
     region: config.region,
     forcePathStyle: true,
-    credentials: { accessKeyId, secretAccessKey },
     requestHandler: { httpAgent: new Agent({ keepAlive: true, maxSockets }) },
     requestChecksumCalculation: "WHEN_REQUIRED",
     responseChecksumValidation: "WHEN_REQUIRED",
+  } as const;
+  const byRole = new Map<string, Objects>();
+  const open = (credentials: S3ClientConfig["credentials"] & {}): Objects => ({
+    ...openObjects(new S3Client({ ...settings, credentials })),
+    as: (roleArn) => {
+      if (sessionKey === undefined || roleArn === undefined) return own;
+      const known = byRole.get(roleArn) ?? open(async () => sessionOf(sessionKey, roleArn));
+      byRole.set(roleArn, known);
+      return known;
+    },
   });
+  const own = open({ accessKeyId, secretAccessKey });
+  const close = () => [own, ...byRole.values()].forEach((each) => each.close());
+  return { ...own, close };
+}
 
+/** AWS renews what a role has for its jobs and endpoints as often as it takes; the SDK asks for it in time. */
+const sessionSeconds = 60 * 60;
+
+function sessionOf(sessionKey: string, arn: string) {
+  const { expiresAt, ...keys } = mintForRole(sessionKey, arn, sessionSeconds);
+  return { ...keys, expiration: new Date(expiresAt * 1000) };
+}
+
+function openObjects(client: S3Client) {
   return {
     async exists({ bucket, key }: S3Location): Promise<boolean> {
       if (key === "") return false;
@@ -114,8 +142,10 @@ function createFileWrites(client: S3Client) {
 
 /** A missing bucket, a missing object and one that we may not see are the same to the caller. */
 function falseWhenMissing(error: unknown): false {
-  const name = error instanceof Error ? error.name : "";
-  if (["NotFound", "NoSuchKey", "NoSuchBucket", "AccessDenied", "Forbidden", "403"].includes(name))
-    return false;
+  if (error instanceof S3ServiceException) {
+    // The answer to a HEAD has no body that would name the error.
+    const { httpStatusCode } = error.$metadata;
+    if (httpStatusCode === 403 || httpStatusCode === 404) return false;
+  }
   throw error;
 }

@@ -57,7 +57,7 @@ export function createParts({ config, db, models, python, log, closing }: Surrou
     log.error({ err: error, ...key }, "unexpected failure");
   const store = createStore(db);
   const policies = createPolicies(db, config.accounts);
-  const accounts = createAccounts(db, { accounts: config.accounts, policies });
+  const accounts = createAccounts(db, { ...config, policies });
   const objects = createObjects(config);
   const faults = createFaultInjector(config.faults);
   const counts = createCallCounts(db);
@@ -109,7 +109,7 @@ export function createParts({ config, db, models, python, log, closing }: Surrou
       ...{ accounts, model: models.cloudWatch, faults, counts },
       operations: createCloudWatchOperations(metrics),
     },
-    sts: { accounts, model: models.sts, counts, policies },
+    sts: { accounts, model: models.sts, counts, policies, faults },
     admin: {
       faults,
       counts,

@@ -5,6 +5,7 @@ import type { ServerConfig } from "./config.schema.js";
 import { validationError } from "./errors.js";
 import { parsePolicy } from "./iam-policy.js";
 import type { Policy } from "./iam-policy.js";
+import { roleArn } from "./role-arns.js";
 
 export type Policies = ReturnType<typeof createPolicies>;
 
@@ -13,9 +14,6 @@ const changesSchema = z.strictObject({ policies: z.record(z.string(), z.unknown(
 
 export const userArn = (account: string, user: string): string =>
   user === "root" ? `arn:aws:iam::${account}:root` : `arn:aws:iam::${account}:user/${user}`;
-
-export const roleArn = (account: string, role: string): string =>
-  `arn:aws:iam::${account}:role/${role}`;
 
 export function createPolicies(db: Pool, accounts: ServerConfig["accounts"]) {
   const settings = new Map(accounts.flatMap(policiesOf));

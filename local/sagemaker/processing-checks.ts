@@ -25,7 +25,8 @@ export async function checkProcessingJob(
   checkInputs(inputs);
   checkOutputs(request.ProcessingOutputConfig?.Outputs ?? []);
   checkPassRole(accounts, call.principal, request.RoleArn);
-  await Promise.all(inputs.map((input) => checkData(objects, call, request, input)));
+  const visible = objects.as(request.RoleArn);
+  await Promise.all(inputs.map((input) => checkData(visible, call, request, input)));
 }
 
 function checkEntryPoint({ AppSpecification }: CreateProcessingJob): void {

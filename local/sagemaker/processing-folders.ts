@@ -3,6 +3,7 @@ import { mkdir, writeFile } from "node:fs/promises";
 import { basename, dirname, join, normalize } from "node:path";
 import { downloadChannel } from "./channels.js";
 import type { ServerConfig } from "./config.schema.js";
+import { containerKeys } from "./session-credentials.js";
 import type { Documents } from "./documents.js";
 import type { Objects } from "./objects.js";
 
@@ -79,8 +80,7 @@ export function containerEnvironment(
 ): Record<string, string> {
   const storage = {
     AWS_ENDPOINT_URL_S3: s3.endpoint,
-    AWS_ACCESS_KEY_ID: s3.accessKeyId,
-    AWS_SECRET_ACCESS_KEY: s3.secretAccessKey,
+    ...containerKeys(s3, job.RoleArn),
   };
   return {
     AWS_REGION: region,
@@ -89,7 +89,6 @@ export function containerEnvironment(
     // What the job itself installs stays with the job: the interpreter belongs to all.
     PIP_TARGET: join(baseDir, "site-packages"),
     PYTHONPATH: join(baseDir, "site-packages"),
-    // A container acts with the job's role; here all roles reach the one local store.
     ...(job.NetworkConfig?.EnableNetworkIsolation === true ? {} : storage),
     ...job.Environment,
   };

@@ -2,35 +2,27 @@
 import type { Accounts } from "./accounts.js";
 import { arnOf, keyOf } from "./arns.js";
 import { AwsError, validationError } from "./errors.js";
-import type { JobRuns } from "./job-runs.js";
+import { FINISHED, findJob, NOT_FOUND, NOT_FOUND_TO_STOP, takeIn } from "./job-intake.js";
+import type { JobIntake } from "./job-intake.js";
 import type { Objects } from "./objects.js";
 import type { Call, ProcessingJobOperations } from "./operations.js";
 import { oldestFirst } from "./paging.js";
 import type { Lists } from "./paging.js";
 import { checkProcessingJob } from "./processing-checks.js";
 import type { CreateProcessingJob } from "./processing-checks.js";
-import type { Quotas } from "./quotas.js";
-import type { Row, Store } from "./store.js";
+import type { Row } from "./store.js";
 import { checkTags } from "./tags.js";
 
-export interface ProcessingJobParts {
-  readonly store: Store;
+export interface ProcessingJobParts extends JobIntake<"processing-job"> {
   readonly lists: Lists;
-  readonly quotas: Quotas;
   readonly accounts: Accounts;
   readonly objects: Objects;
-  readonly runs: JobRuns<"processing-job">;
 }
 
-const finished = ["Completed", "Failed", "Stopped"];
-
 export function createProcessingJobOperations(parts: ProcessingJobParts): ProcessingJobOperations {
-  const { store, lists, quotas, runs } = parts;
-  const find = async (call: Call, name: string, notFound: string) => {
-    const row = await store.find(keyOf(call, "processing-job", name));
-    if (row === undefined) throw validationError(`${notFound} ${name}`);
-    return row;
-  };
+  const { store, lists, runs } = parts;
+  const find = (call: Call, name: string, notFound: string) =>
+    findJob(store, keyOf(call, "processing-job", name), notFound);
 
   return {
     async CreateProcessingJob(call, request) {
@@ -48,24 +40,12 @@ export function createProcessingJobOperations(parts: ProcessingJobParts): Proces
       const instances = instancesOf(request);
       const tags = checkTags(Tags);
       const resource = { document, hidden: { instances }, tags, status: "InProgress", createdAt };
-      const wasFree = await quotas
-        .within(key, instances, (within) => within.insert(key, resource))
-        .catch((error: unknown) => {
-          runs.recover(key);
-          throw error;
-        });
-      if (!wasFree)
-        throw new AwsError(
-          "ResourceInUse",
-          "Job name must be unique within an AWS account and region, " +
-            `and a job with this name already exists (${arnOf(key)})`,
-        );
-      runs.start(key, document);
+      await takeIn(parts, key, resource);
       return { ProcessingJobArn: document.ProcessingJobArn };
     },
 
     async DescribeProcessingJob(call, { ProcessingJobName }) {
-      return (await find(call, ProcessingJobName, notFound)).document;
+      return (await find(call, ProcessingJobName, NOT_FOUND)).document;
     },
 
     async ListProcessingJobs(call, request) {
@@ -75,17 +55,17 @@ export function createProcessingJobOperations(parts: ProcessingJobParts): Proces
     },
 
     async StopProcessingJob(call, { ProcessingJobName }) {
-      const { key, document } = await find(call, ProcessingJobName, notFoundToStop);
+      const { key, document } = await find(call, ProcessingJobName, NOT_FOUND_TO_STOP);
       const status = document.ProcessingJobStatus;
-      if (finished.includes(status) || !(await runs.stop(key)))
+      if (FINISHED.includes(status) || !(await runs.stop(key)))
         throw validationError(
           `The request was rejected because the processing job is in status ${status}.`,
         );
     },
 
     async DeleteProcessingJob(call, { ProcessingJobName }) {
-      const { key, document, arn } = await find(call, ProcessingJobName, notFound);
-      if (!finished.includes(document.ProcessingJobStatus))
+      const { key, document, arn } = await find(call, ProcessingJobName, NOT_FOUND);
+      if (!FINISHED.includes(document.ProcessingJobStatus))
         throw new AwsError(
           "ResourceInUse",
           `Processing job ${arn} cannot be deleted in status ${document.ProcessingJobStatus}.`,
@@ -94,9 +74,6 @@ export function createProcessingJobOperations(parts: ProcessingJobParts): Proces
     },
   };
 }
-
-const notFound = "Could not find requested job with name:";
-const notFoundToStop = "Could not find job to update with name";
 
 function instancesOf({ ProcessingResources }: CreateProcessingJob): Record<string, number> {
   const { InstanceType, InstanceCount = 1 } = ProcessingResources.ClusterConfig;

@@ -54,8 +54,9 @@ async function liveProcessingJob(parts: ProcessingLifeParts, run: ProcessingRun)
         "permissions are incorrect. (The local SageMaker server runs sagemaker-xgboost and sagemaker-scikit-learn.)",
     );
   const hosts = await layOutHosts(run.folder, job);
-  await fetchInputs(parts.objects, job, hosts, ending.signal);
-  const outputs = createOutputFiles(parts.objects, job, hosts, log.write);
+  const objects = parts.objects.as(job.RoleArn);
+  await fetchInputs(objects, job, hosts, ending.signal);
+  const outputs = createOutputFiles(objects, job, hosts, log.write);
   const finished = new AbortController();
   const uploading = uploadContinuously(outputs, finished.signal, log.write);
   try {

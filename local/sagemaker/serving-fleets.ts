@@ -86,7 +86,7 @@ async function bringUp(
   const log = openLog(endpointLogFile(config.stateDir, key), { append: true });
   const fleet = deploy({
     ...{ endpointName: name, account, region, variants },
-    readObject: (url) => objects.read(s3Location(url)),
+    readObject: (url, role) => objects.as(role).read(s3Location(url)),
     workDir: join(config.stateDir, "endpoints", account, region, name, randomUUID()),
     host: await python(),
     memoryLimitMb: faults.current().endpointMemoryMb ?? config.endpointMemoryMb,

@@ -29,6 +29,8 @@ export interface ContainerPlan {
   /** MultiModel: false when a model is to be dropped after each of its invocations. */
   readonly cachesModels?: boolean | undefined;
   readonly environment: Readonly<Record<string, string>>;
+  /** Who reads the artifacts. */
+  readonly role?: string | undefined;
 }
 
 export interface InvokeRequest {

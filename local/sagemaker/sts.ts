@@ -1,15 +1,18 @@
 /** STS: who am I, and temporary credentials of a role. */
 import type { Accounts, Principal } from "./accounts.js";
-import { parseRole, rolePrincipal } from "./accounts.js";
+import { rolePrincipal } from "./accounts.js";
+import { parseRole } from "./role-arns.js";
 import type { CallCounts } from "./call-counts.js";
 import { AwsError } from "./errors.js";
-import { isAuthorized } from "./iam.js";
+import type { FaultInjector } from "./faults.js";
+import { isAuthorized, isPrincipal } from "./iam.js";
 import { parsePolicy } from "./iam-policy.js";
 import type { Policies } from "./policies.js";
 import type { ServiceModel } from "./model.js";
 import { decodeForm, toXml } from "./query-protocol.js";
 import type { Xml } from "./query-protocol.js";
 import { authenticate } from "./sigv4.js";
+import { isTrusted } from "./trust-policy.js";
 import { validate } from "./validate.js";
 import { send } from "./wire.js";
 import type { Exchange } from "./wire.js";
@@ -22,6 +25,7 @@ export interface Sts {
   readonly model: ServiceModel;
   readonly counts: CallCounts;
   readonly policies: Pick<Policies, "of">;
+  readonly faults: Pick<FaultInjector, "current">;
 }
 
 /** Throws AwsError, which `answerStsError` lays out. */
@@ -72,6 +76,7 @@ interface AssumeRoleRequest {
   readonly roleArn: string;
   readonly sessionName: string;
   readonly durationSeconds: number;
+  readonly externalId: string | undefined;
   readonly policy: unknown;
 }
 
@@ -80,7 +85,7 @@ function checkRequest(model: ServiceModel, form: URLSearchParams): AssumeRoleReq
   try {
     const request = decodeForm(model, "AssumeRoleRequest", form);
     const checked = validate(model, "AssumeRoleRequest", request);
-    const { RoleArn, RoleSessionName, DurationSeconds, Policy, PolicyArns } = checked;
+    const { RoleArn, RoleSessionName, DurationSeconds, ExternalId, Policy, PolicyArns } = checked;
     if (PolicyArns !== undefined)
       throw new AwsError(
         "ValidationError",
@@ -90,6 +95,7 @@ function checkRequest(model: ServiceModel, form: URLSearchParams): AssumeRoleReq
       roleArn: String(RoleArn),
       sessionName: String(RoleSessionName),
       durationSeconds: Number(DurationSeconds ?? defaultDurationSeconds),
+      externalId: typeof ExternalId === "string" ? ExternalId : undefined,
       policy: readPolicy(Policy),
     };
   } catch (error) {
@@ -113,14 +119,18 @@ function readPolicy(text: unknown): unknown {
 }
 
 async function assumeRole(
-  { accounts, policies }: Sts,
+  { accounts, policies, faults }: Sts,
   principal: Principal,
-  { roleArn, sessionName, durationSeconds, policy }: AssumeRoleRequest,
+  { roleArn, sessionName, durationSeconds, externalId, policy }: AssumeRoleRequest,
 ): Promise<Xml> {
   const role = parseRole(roleArn);
   if (role === undefined) throw new AwsError("ValidationError", `${roleArn} is invalid`);
   const wanted = { action: "sts:AssumeRole", resource: roleArn };
-  if (!accounts.isKnownRole(roleArn) || !isAuthorized(principal, wanted))
+  const trust = accounts.trustOf(roleArn);
+  const isLetIn =
+    trust === undefined || isTrusted(trust, (each) => isPrincipal(each, principal), externalId);
+  // A role that is not there, one that does not trust the caller, and a wrong external id: AWS tells them alike.
+  if (!accounts.isKnownRole(roleArn) || !isLetIn || !isAuthorized(principal, wanted))
     throw new AwsError(
       "AccessDenied",
       `User: ${principal.arn} is not authorized to perform: sts:AssumeRole on resource: ${roleArn}`,
@@ -133,7 +143,8 @@ async function assumeRole(
       "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining",
     );
   const session = { ...role, sessionName, policy };
-  const minted = await accounts.mint(session, durationSeconds);
+  const { sessionSeconds = durationSeconds } = faults.current();
+  const minted = await accounts.mint(session, Math.min(durationSeconds, sessionSeconds));
   const assumed = rolePrincipal(policies, session);
   return {
     Credentials: {

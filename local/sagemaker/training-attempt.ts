@@ -33,7 +33,7 @@ export async function runAttempt(
   life: TrainingLife,
   attempt: Attempt,
 ): Promise<void> {
-  const { config, objects, faults } = parts;
+  const { config, faults } = parts;
   const { key, progress, ending } = life;
   const { signal } = ending;
   await progress.enter("Starting");
@@ -44,6 +44,7 @@ export async function runAttempt(
   const job = progress.job();
   checkImage(job.AlgorithmSpecification?.TrainingImage ?? "");
 
+  const objects = parts.objects.as(job.RoleArn);
   const hosts = await layOutHosts(jobFolder(config.stateDir, key), job);
   const { TrainingStartTime = Date.now() / 1000 } = job;
   await progress.enter("Downloading", { TrainingStartTime });

@@ -39,7 +39,8 @@ export function createTrainingChecks(accounts: Accounts, objects: Objects): Trai
       checkChannels(channels);
       s3Location(complete.OutputDataConfig.S3OutputPath);
       checkPassRole(accounts, call.principal, complete.RoleArn);
-      await Promise.all(channels.map((channel) => checkData(objects, call, complete, channel)));
+      const visible = objects.as(complete.RoleArn);
+      await Promise.all(channels.map((channel) => checkData(visible, call, complete, channel)));
       return complete;
     },
   };

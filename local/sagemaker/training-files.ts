@@ -5,6 +5,7 @@ import { s3Location } from "./arns.js";
 import type { ResourceKey } from "./arns.js";
 import { downloadChannel } from "./channels.js";
 import type { ServerConfig } from "./config.schema.js";
+import { containerKeys } from "./session-credentials.js";
 import { JobFailure } from "./job-failure.js";
 import { ArchiveError, unpackArchive } from "./model-archive.js";
 import type { Objects } from "./objects.js";
@@ -120,15 +121,13 @@ export function containerEnvironment(
 ): Record<string, string> {
   const storage = {
     AWS_ENDPOINT_URL_S3: s3.endpoint,
-    AWS_ACCESS_KEY_ID: s3.accessKeyId,
-    AWS_SECRET_ACCESS_KEY: s3.secretAccessKey,
+    ...containerKeys(s3, job.RoleArn),
   };
   return {
     TRAINING_JOB_NAME: job.TrainingJobName,
     TRAINING_JOB_ARN: job.TrainingJobArn,
     AWS_REGION: region,
     AWS_DEFAULT_REGION: region,
-    // A container acts with the job's role; here all roles reach the one local store.
     ...(job.EnableNetworkIsolation === true ? {} : storage),
     ...job.Environment,
   };

@@ -25,8 +25,8 @@ export async function checkTransformJob(
   s3Location(request.TransformOutput.S3OutputPath);
   if (request.TransformResources.InstanceCount < 1)
     throw validationError("TransformResources.InstanceCount must be greater than or equal to 1.");
-  await checkModel(store, call, request.ModelName);
-  await checkData(objects, call, request);
+  const role = await checkModel(store, call, request.ModelName);
+  await checkData(objects.as(role), call, request);
 }
 
 function checkInput({ TransformInput }: CreateTransformJob): void {
@@ -69,7 +69,8 @@ function checkDataProcessing(request: CreateTransformJob): void {
     );
 }
 
-async function checkModel(store: Store, call: Call, name: string): Promise<void> {
+/** Returns the role that the model runs as. */
+async function checkModel(store: Store, call: Call, name: string): Promise<string | undefined> {
   const key = keyOf(call, "model", name);
   const model = await store.find(key);
   if (model === undefined) throw validationError(`Could not find model "${arnOf(key)}".`);
@@ -81,6 +82,7 @@ async function checkModel(store: Store, call: Call, name: string): Promise<void>
     throw validationError(
       `The containers of model "${name}" are invoked directly: batch transform goes through all of them.`,
     );
+  return model.document.ExecutionRoleArn;
 }
 
 /** The data must be there before the job: AWS lists it with the model's role. */

@@ -1,33 +1,25 @@
 /** The transform job operations. */
 import { arnOf, keyOf } from "./arns.js";
-import { AwsError, validationError } from "./errors.js";
-import type { JobRuns } from "./job-runs.js";
+import { validationError } from "./errors.js";
+import { FINISHED, findJob, NOT_FOUND, NOT_FOUND_TO_STOP, takeIn } from "./job-intake.js";
+import type { JobIntake } from "./job-intake.js";
 import type { Objects } from "./objects.js";
 import type { Call, TransformJobOperations } from "./operations.js";
 import { newestFirst } from "./paging.js";
 import type { Lists } from "./paging.js";
-import type { Quotas } from "./quotas.js";
-import type { Row, Store } from "./store.js";
+import type { Row } from "./store.js";
 import { checkTags } from "./tags.js";
 import { checkTransformJob } from "./transform-checks.js";
 
-export interface TransformJobParts {
-  readonly store: Store;
+export interface TransformJobParts extends JobIntake<"transform-job"> {
   readonly lists: Lists;
-  readonly quotas: Quotas;
   readonly objects: Objects;
-  readonly runs: JobRuns<"transform-job">;
 }
 
-const finished = ["Completed", "Failed", "Stopped"];
-
 export function createTransformJobOperations(parts: TransformJobParts): TransformJobOperations {
-  const { store, lists, quotas, runs } = parts;
-  const find = async (call: Call, name: string, notFound: string) => {
-    const row = await store.find(keyOf(call, "transform-job", name));
-    if (row === undefined) throw validationError(`${notFound} ${name}`);
-    return row;
-  };
+  const { store, lists, runs } = parts;
+  const find = (call: Call, name: string, notFound: string) =>
+    findJob(store, keyOf(call, "transform-job", name), notFound);
 
   return {
     async CreateTransformJob(call, request) {
@@ -45,25 +37,12 @@ export function createTransformJobOperations(parts: TransformJobParts): Transfor
       const instances = { [InstanceType]: InstanceCount };
       const tags = checkTags(Tags);
       const resource = { document, hidden: { instances }, tags, status: "InProgress", createdAt };
-      const wasFree = await quotas
-        .within(key, instances, (within) => within.insert(key, resource))
-        .catch((error: unknown) => {
-          runs.recover(key);
-          throw error;
-        });
-      if (!wasFree)
-        throw new AwsError(
-          "ResourceInUse",
-          "Job name must be unique within an AWS account and region, " +
-            `and a job with this name already exists (${arnOf(key)})`,
-        );
-      runs.start(key, document);
+      await takeIn(parts, key, resource);
       return { TransformJobArn: document.TransformJobArn };
     },
 
     async DescribeTransformJob(call, { TransformJobName }) {
-      const notFound = "Could not find requested job with name:";
-      return (await find(call, TransformJobName, notFound)).document;
+      return (await find(call, TransformJobName, NOT_FOUND)).document;
     },
 
     async ListTransformJobs(call, request) {
@@ -73,10 +52,9 @@ export function createTransformJobOperations(parts: TransformJobParts): Transfor
     },
 
     async StopTransformJob(call, { TransformJobName }) {
-      const notFound = "Could not find job to update with name";
-      const { key, document } = await find(call, TransformJobName, notFound);
+      const { key, document } = await find(call, TransformJobName, NOT_FOUND_TO_STOP);
       const status = document.TransformJobStatus;
-      if (finished.includes(status) || !(await runs.stop(key)))
+      if (FINISHED.includes(status) || !(await runs.stop(key)))
         throw validationError(
           `The request was rejected because the transform job is in status ${status}.`,
         );

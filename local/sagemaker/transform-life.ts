@@ -58,7 +58,9 @@ async function liveTransformJob(parts: TransformLifeParts, run: TransformRun): P
           signal: ending.signal,
         }),
       );
-    await transformAll(parts, run, models);
+    // Input and output are read and written as the model's role too.
+    const objects = parts.objects.as(containers[0]?.role);
+    await transformAll(objects, run, models);
   } finally {
     await Promise.all(models.map((model) => model.close()));
     releaseCore();
@@ -67,7 +69,7 @@ async function liveTransformJob(parts: TransformLifeParts, run: TransformRun): P
 
 /** Every object goes to one instance; one that fails does not keep the others from being transformed. */
 async function transformAll(
-  { objects }: TransformLifeParts,
+  objects: Objects,
   { job, folder, log, ending }: TransformRun,
   models: readonly TransformModel[],
 ): Promise<void> {

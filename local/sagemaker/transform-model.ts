@@ -131,7 +131,7 @@ async function startContainer(
   index: number,
 ): Promise<RunningContainer> {
   const baseDir = join(options.folder, `container-${index + 1}`);
-  const readObject = (url: string) => options.objects.read(s3Location(url));
+  const readObject = (url: string, role?: string) => options.objects.as(role).read(s3Location(url));
   await prepareFiles({ plan, baseDir, readObject, limitBytes: archiveBytes }).catch(
     (error: unknown) => {
       throw new JobFailure(`ClientError: ${textOf(error)}`);

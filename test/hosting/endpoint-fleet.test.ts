@@ -4,7 +4,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { startPythonHost } from "../../local/sagemaker/python-host.js";
 import { prefix, deployTestEndpoint, textInference } from "./endpoint.js";
 import type { TestEndpointOptions } from "./endpoint.js";
-import { tarGz } from "./artifacts.js";
+import { tarGz, tarGzOf } from "./artifacts.js";
 import { eventually, pythonPath, sharedHost, temporaryFolder } from "./python.js";
 
 const host = sharedHost();
@@ -82,6 +82,34 @@ describe("a multi-model endpoint", () => {
     }
     s3.objects.set(`${prefix}a.tar.gz`, whole);
     expect(await ask("1", a)).toMatch(/^AAA/);
+  });
+
+  test("refuses an archive that leads out of its folder, and says with which entry", async () => {
+    const { ask, s3, workDir } = await deploy();
+    const model = { header: { name: "model.txt" }, content: "A" };
+    for (const [entry, said] of [
+      [
+        { header: { name: "/etc/mf-evil" }, content: "x" },
+        `entry "/etc/mf-evil" leads out of the model's folder`,
+      ],
+      [
+        { header: { name: "a/../../mf-evil" }, content: "x" },
+        `entry "a/../../mf-evil" leads out of the model's folder`,
+      ],
+      [
+        { header: { name: "link", type: "symlink", linkname: "../../mf-evil" } },
+        `entry "link" is a symlink: only files and folders`,
+      ],
+    ] as const) {
+      s3.objects.set(`${prefix}a.tar.gz`, await tarGzOf([model, entry]));
+      await expect(ask("1", a)).rejects.toMatchObject({
+        code: "ValidationError",
+        message:
+          `Failed to extract model data archive for container from URL "${prefix}a.tar.gz". ` +
+          `Please ensure that the object located at the URL is a valid tar.gz archive (${said}).`,
+      });
+      expect(readdirSync(join(workDir, "variant-0/models"))).toEqual([]);
+    }
   });
 
   test("answers with the model's own error, as AWS wraps it", async () => {

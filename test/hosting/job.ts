@@ -1,13 +1,15 @@
 /** Lays out a training job's /opt/ml as the control plane does. */
 import { cpSync, mkdirSync, mkdtempSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export interface JobLayout {
   readonly hyperparameters?: Record<string, string>;
-  readonly channels?: Record<string, Record<string, string>>;
+  readonly channels?: Readonly<Record<string, Readonly<Record<string, string>>>>;
   /** Files of the code folder, or a folder to copy. */
-  readonly code: Record<string, string> | string;
+  readonly code: Readonly<Record<string, string>> | string;
+  /** Of all instances, and which of them this is; one that is alone if left out. */
+  readonly hosts?: readonly [current: string, ...all: string[]];
 }
 
 /** training/xgboost_regression/, as a submit directory. */
@@ -36,16 +38,17 @@ export function layOutJob(parent: string, job: JobLayout): string {
     "inputdataconfig",
     Object.fromEntries(Object.keys(channels).map(channelConfig)),
   );
+  const [current, ...hosts] = job.hosts ?? ["algo-1", "algo-1"];
   writeConfig(base, "resourceconfig", {
-    current_host: "algo-1",
-    hosts: ["algo-1"],
+    current_host: current,
+    hosts,
     current_instance_type: "ml.m5.large",
     current_group_name: "homogeneousCluster",
     instance_groups: [
       {
         instance_group_name: "homogeneousCluster",
         instance_type: "ml.m5.large",
-        hosts: ["algo-1"],
+        hosts,
       },
     ],
     network_interface_name: "eth0",
@@ -57,9 +60,12 @@ function channelConfig(channel: string): [string, object] {
   return [channel, { TrainingInputMode: "File", S3DistributionType: "FullyReplicated" }];
 }
 
-export function writeFiles(folder: string, files: Record<string, string>): void {
+export function writeFiles(folder: string, files: Readonly<Record<string, string | Buffer>>): void {
   mkdirSync(folder, { recursive: true });
-  for (const [name, content] of Object.entries(files)) writeFileSync(join(folder, name), content);
+  for (const [name, content] of Object.entries(files)) {
+    mkdirSync(dirname(join(folder, name)), { recursive: true });
+    writeFileSync(join(folder, name), content);
+  }
 }
 
 function writeConfig(base: string, name: string, content: object): void {

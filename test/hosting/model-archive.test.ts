@@ -26,21 +26,51 @@ test("files and folders are unpacked, however tar spells their paths", async () 
   expect(readFileSync(join(folder, "code/a/b.py"), "utf8")).toBe("pass");
 });
 
-const evil: [string, TarEntry][] = [
-  ["an absolute path", { header: { name: "/tmp/mf-evil" }, content: "x" }],
-  ["a path that leads out", { header: { name: "../evil" }, content: "x" }],
-  ["a path that leads out in the middle", { header: { name: "a/../../evil" }, content: "x" }],
-  ["a symbolic link", { header: { name: "link", type: "symlink", linkname: "/etc/passwd" } }],
-  ["a hard link", { header: { name: "link", type: "link", linkname: "../../evil" } }],
-  ["a character device", { header: { name: "null", type: "character-device" } }],
-  ["a block device", { header: { name: "disk", type: "block-device" } }],
-  ["a pipe", { header: { name: "pipe", type: "fifo" } }],
+const leadsOut = "leads out of the model's folder";
+const only = "only files and folders";
+const evil: [string, TarEntry, string][] = [
+  [
+    "an absolute path",
+    { header: { name: "/tmp/mf-evil" }, content: "x" },
+    `entry "/tmp/mf-evil" ${leadsOut}`,
+  ],
+  [
+    "a path that leads out",
+    { header: { name: "../evil" }, content: "x" },
+    `entry "../evil" ${leadsOut}`,
+  ],
+  [
+    "a path that leads out in the middle",
+    { header: { name: "a/../../evil" }, content: "x" },
+    `entry "a/../../evil" ${leadsOut}`,
+  ],
+  [
+    "a symbolic link",
+    { header: { name: "link", type: "symlink", linkname: "/etc/passwd" } },
+    `entry "link" is a symlink: ${only}`,
+  ],
+  [
+    "a hard link",
+    { header: { name: "link", type: "link", linkname: "../../evil" } },
+    `entry "link" is a link: ${only}`,
+  ],
+  [
+    "a character device",
+    { header: { name: "null", type: "character-device" } },
+    `entry "null" is a character-device: ${only}`,
+  ],
+  [
+    "a block device",
+    { header: { name: "disk", type: "block-device" } },
+    `entry "disk" is a block-device: ${only}`,
+  ],
+  ["a pipe", { header: { name: "pipe", type: "fifo" } }, `entry "pipe" is a fifo: ${only}`],
 ];
 
-test.each(evil)("%s is refused, and nothing is left behind", async (_kind, entry) => {
+test.each(evil)("%s is refused, and nothing is left behind", async (_kind, entry, message) => {
   const folder = newFolder();
   const archive = await tarGzOf([{ header: { name: "good" }, content: "good" }, entry]);
-  await expect(unpack(archive, folder)).rejects.toThrow(ArchiveError);
+  await expect(unpack(archive, folder)).rejects.toThrow(new ArchiveError(message));
   expect(
     readdirSync(parent).filter((name) => name.startsWith(folder.slice(parent.length + 1))),
   ).toEqual([]);

@@ -138,7 +138,7 @@ def output_fn(prediction, accept): return prediction
       "def model_fn(d): pass\ndef transform_fn(m,d,c,a): pass\ndef predict_fn(d,m): pass",
       "Cannot use transform_fn",
     ],
-    ["no model_fn", "def predict_fn(d, m): pass", "please provide one"],
+    ["no model_fn", "def predict_fn(d, m): pass", "inference has no model_fn: please provide one"],
     ["a wrong number of arguments", "def model_fn(): pass", "takes 0 arguments but 1 were given"],
     ["an import that fails", "import not_there", "No module named 'not_there'"],
   ])("%s keeps the endpoint from coming up, with the reason", async (_kind, inference, reason) => {

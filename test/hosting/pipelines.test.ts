@@ -18,6 +18,7 @@ def transform_fn(model, data, content_type, accept):
     data = data.decode() if isinstance(data, bytes) else data
     if data == "raise": raise ValueError("no such row")
     if data == "port": return os.environ["SAGEMAKER_BIND_TO_PORT"] + "," + os.environ["SAGEMAKER_SAFE_PORT_RANGE"], accept
+    if data == "typeless": return f"{model}({data})"
     return f"{model}({data};{content_type}>{accept})", accept
 `;
 
@@ -66,6 +67,11 @@ describe("a serial inference pipeline", () => {
     };
     const { ask } = await deploy([{ ...first, environment: { ...environment, ...csv } }, {}]);
     expect(await ask("1", a)).toBe("A(P(1;text/csv>text/csv);text/csv>text/csv)");
+  });
+
+  test("hands on a text without a type as HTML, as SageMaker's containers of a single model do", async () => {
+    const { ask } = await deploy([first, {}]);
+    expect(await ask("typeless", a)).toBe("A(P(typeless);text/html; charset=utf-8>text/csv)");
   });
 
   test("ends with the container that fails, and names it", async () => {

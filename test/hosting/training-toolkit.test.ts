@@ -209,7 +209,7 @@ describe("code that brings something along", () => {
     });
     expect(code).toBe(1);
     expect(failure).toMatch(
-      /^InstallRequirementsError:\nExitCode 1\nErrorMessage "ERROR: .*missing-1\.0.*"/,
+      /^InstallRequirementsError:\nExitCode 1\nErrorMessage "ERROR: Could not install packages due to an OSError: .*No such file or directory: '.*missing-1\.0-py3-none-any\.whl'"\nCommand ".* -m pip install .*-r requirements\.txt"$/,
     );
   });
 

@@ -1,4 +1,5 @@
 /** What the SageMaker server stands on, for one test file: Postgres, S3, and settings for servers beside them. */
+import { randomBytes } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -31,6 +32,8 @@ export const roleArn = `arn:aws:iam::${account}:role/modelfleet-execution`;
 
 export const userKeys = { accessKeyId: "AKIALOCALUSER", secretAccessKey: "user-secret" };
 export const otherKeys = { accessKeyId: "AKIAOTHERUSER", secretAccessKey: "other-secret" };
+/** Only the gateway has it: the servers of these tests reach S3 as themselves. */
+const sessionKey = randomBytes(32).toString("base64");
 const serverKeys = { accessKeyId: "AKIALOCALSERVER", secretAccessKey: "server-secret" };
 
 export interface Cloud {
@@ -79,8 +82,8 @@ async function startCloud(home: string, basePort: number, launched: Launched[]):
   const parts = [
     postgresPart({ folder, port: ports.postgres, password, onProgress: () => undefined }),
     s3Part({
-      ...{ folder, ports, account, region, bucket, userKeys },
-      sagemakerKeys: serverKeys,
+      ...{ folder, ports, region, bucket },
+      identities: { accounts: [], userKeys, sagemakerKeys: serverKeys, sessionKey },
       tool: async () => ({ path: weed, version: "test" }),
     }),
   ];

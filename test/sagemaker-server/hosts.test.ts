@@ -1,4 +1,5 @@
 /** Several instances are several processes that run together, each with its own share of the data. */
+import { availableParallelism } from "node:os";
 import { beforeEach, describe, expect, test } from "vitest";
 import { bucket, putObject, readObject, useCloud, useServer } from "./cloud.js";
 import { unique } from "./requests.js";
@@ -19,6 +20,7 @@ pathlib.Path(os.environ["SM_MODEL_DIR"], f"{host}.json").write_text(json.dumps({
     "hosts": json.loads(os.environ["SM_HOSTS"]),
     "config": [config["current_host"], config["hosts"]],
     "pid": os.getpid(),
+    "cores": sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [],
     "files": sorted(p.name for p in data.iterdir()),
 }))
 `;
@@ -27,6 +29,8 @@ interface Report {
   readonly hosts: readonly string[];
   readonly config: readonly [string, readonly string[]];
   readonly pid: number;
+  /** That it may run on; empty where the system cannot tell. */
+  readonly cores: readonly number[];
   readonly files: readonly string[];
 }
 
@@ -88,6 +92,16 @@ describe("data that is sharded by key", () => {
     const all = await reports(await shardedJob(2, `s3://${bucket}/${folder}/`, "S3Prefix"));
     expect(all["algo-1"]?.files).toEqual(["c0.csv"]);
     expect(all["algo-2"]?.files).toEqual([]);
+  });
+});
+
+describe.runIf(availableParallelism() > 1 && process.platform === "linux")("cores", () => {
+  test("are shared out between the hosts of a job", async () => {
+    const folder = await customers(2);
+    const all = await reports(await shardedJob(2, `s3://${bucket}/${folder}/`, "S3Prefix"));
+    const cores = Object.values(all).flatMap((host) => host.cores);
+    expect(cores).toHaveLength(availableParallelism());
+    expect(new Set(cores).size).toBe(cores.length);
   });
 });
 

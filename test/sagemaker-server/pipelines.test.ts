@@ -28,7 +28,7 @@ def input_fn(data, content_type): return [2 * float(x) for x in data.split(",")]
 def predict_fn(row, model): return row
 def output_fn(row, accept):
     assert accept == "application/json", accept
-    return json.dumps({"instances": [{"features": row}]})
+    return json.dumps({"instances": [{"features": row}]}), accept
 `;
 
 describe("an inference pipeline with a multi-model container", () => {

@@ -64,7 +64,7 @@ def transform_fn(model, data, content_type, accept):
         if "wait" in lines: time.sleep(0.3)
         if content_type == "application/jsonlines":
             return "".join(f'{{"prediction": {len(line)}}}\\n' for line in lines)
-        return "\\n".join(f"{model}:{line}" for line in lines)
+        return "\\n".join(f"{model}:{line}" for line in lines), content_type
     finally:
         with lock: now -= 1
 `;

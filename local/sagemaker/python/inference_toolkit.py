@@ -23,6 +23,9 @@ import numpy as np
 
 TEXT_TYPES = {"application/json", "text/csv"}
 DEFAULT_PROGRAM = "inference.py"
+# Flask's type for a text of which nobody says what it is: SageMaker's XGBoost and scikit-learn
+# containers serve a single model by it (sagemaker-containers), and many by multi-model-server.
+FLASK_TEXT = "text/html; charset=utf-8"
 NO_CODE = (
     "the container has no inference code: set SAGEMAKER_PROGRAM and SAGEMAKER_SUBMIT_DIRECTORY in "
     "its Environment (SageMaker's built-in algorithm mode is not available here)"
@@ -59,7 +62,7 @@ class Answer:
 class Handler:
     """The user's functions, or the toolkit's defaults for those that are missing."""
 
-    def __init__(self, module: ModuleType) -> None:
+    def __init__(self, module: ModuleType, many_models: bool) -> None:
         own = {
             name: getattr(module, name, None)
             for name in ("model_fn", "input_fn", "predict_fn", "output_fn", "transform_fn")
@@ -71,6 +74,9 @@ class Handler:
                 "Cannot use transform_fn implementation in conjunction with "
                 "input_fn, predict_fn, and/or output_fn implementation"
             )
+        # What a text of the user's own function is sent as, unless it says; None: as it was asked for.
+        own_text = own["output_fn"] or own["transform_fn"]
+        self.text_type = FLASK_TEXT if own_text and not many_models else None
         self.model_fn = with_context(own["model_fn"], 1)
         self.input_fn = with_context(own["input_fn"] or decode, 2)
         self.predict_fn = with_context(own["predict_fn"] or no_predict_fn, 2)
@@ -98,10 +104,12 @@ class Handler:
             is_text = content_type.split(";")[0].strip().lower() in TEXT_TYPES
             received = body.decode("utf-8") if is_text else body
             result = self.transform_fn(model, received, content_type, accept, context=context)
-            if isinstance(result, tuple):  # (body, content type), an older form.
-                result, accept = result
+            if isinstance(result, tuple):
+                result, sent_type = result
+            else:
+                sent_type = self.text_type or accept
             sent = result.encode("utf-8") if isinstance(result, str) else bytes(result)
-            return Answer(200, accept, sent, context.response_headers)
+            return Answer(200, sent_type, sent, context.response_headers)
         except Exception as error:
             return failure(error)
 
@@ -125,7 +133,7 @@ def with_context(function: Callable[..., Any], arguments: int) -> Callable[..., 
     raise TypeError(f"{function.__name__} takes {count} arguments but {arguments} were given.")
 
 
-def load_handler(code_dir: Path) -> Handler:
+def load_handler(code_dir: Path, many_models: bool) -> Handler:
     """Imports the user's program from the folder that the model server was given."""
     program = os.environ.get("SAGEMAKER_PROGRAM", DEFAULT_PROGRAM)
     path = code_dir / program
@@ -138,7 +146,7 @@ def load_handler(code_dir: Path) -> Handler:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)
-    return Handler(module)
+    return Handler(module, many_models)
 
 
 def no_predict_fn(_prepared: Any, _model: Any) -> Any:

@@ -35,22 +35,23 @@ def serve(base_dir: str, socket_path: str) -> int:
     base = Path(base_dir)
     routes: Routes
     if os.environ.get("SAGEMAKER_MULTI_MODEL") == "true":
-        routes = MultiModelRoutes(prepare_handler(base, base / "code"))
+        routes = MultiModelRoutes(prepare_handler(base, base / "code", many_models=True))
     else:
         model = base / "model"
         code = base / "code" if (base / "code").exists() else model / "code"
-        routes = SingleModelRoutes(prepare_handler(base, code), str(model))
+        handler = prepare_handler(base, code, many_models=False)
+        routes = SingleModelRoutes(handler, str(model))
     with UnixHttpServer(socket_path, routes) as server:
         server.serve_forever()
     return 0
 
 
-def prepare_handler(base: Path, code: Path) -> Handler:
+def prepare_handler(base: Path, code: Path, many_models: bool) -> Handler:
     if not code.exists():
         raise FileNotFoundError(NO_CODE)
     if requirements.has_requirements(code) or requirements.is_package(code):
         requirements.install(code, base / "site-packages")
-    return load_handler(code)
+    return load_handler(code, many_models)
 
 
 def as_json(status: int, body: dict[str, Any]) -> Answer:

@@ -65,6 +65,7 @@ def train(base_dir: str, preloaded: bool) -> int:
     try:
         environment = training_environment(base)
         os.environ.update(environment.variables)
+        keep_to_own_cores(environment.variables["SM_CURRENT_HOST"], environment.hosts)
         run_user_code(environment, base, preloaded)
     except UserError as error:
         return report_failure(output, str(error))
@@ -72,6 +73,15 @@ def train(base_dir: str, preloaded: bool) -> int:
         return report_failure(output, f"Framework Error: \n{traceback.format_exc()}\n{error}")
     (output / "success").write_text("")
     return 0
+
+
+def keep_to_own_cores(current_host: str, hosts: list[str]) -> None:
+    """Each host of a job has its share of the machine's cores, as if it were a machine by itself."""
+    if len(hosts) < 2 or not hasattr(os, "sched_setaffinity"):  # macOS has none.
+        return
+    cores = sorted(os.sched_getaffinity(0))
+    place = hosts.index(current_host)
+    os.sched_setaffinity(0, cores[place :: len(hosts)] or [cores[place % len(cores)]])
 
 
 def report_failure(output: Path, message: str) -> int:
@@ -89,6 +99,7 @@ class Environment:
     entry_point: str
     arguments: list[str]
     variables: dict[str, str]
+    hosts: list[str]
 
 
 def training_environment(base: Path) -> Environment:
@@ -147,6 +158,7 @@ def training_environment(base: Path) -> Environment:
             "CURRENT_HOST": resources["current_host"],
             **{f"SM_{name.upper()}": variable(value) for name, value in variables.items()},
         },
+        resources["hosts"],
     )
 
 
