@@ -1,5 +1,6 @@
 /** `modelfleet local`: the embedded stack from the command line. Each action loads its code when it is called. */
 import { InvalidArgumentError, type Command } from "commander";
+import { parseAccounts, type StackAccount } from "./stack/accounts.js";
 import type { RunningStack } from "./stack/start.js";
 import type { LocalShell } from "./shell.js";
 
@@ -19,6 +20,12 @@ export function configureLocal(command: Command, shell: LocalShell): void {
   configureReset(command, shell);
 }
 
+interface UpOptions extends PlaceOptions {
+  readonly basePort?: number;
+  readonly accounts?: readonly StackAccount[];
+  readonly json?: boolean;
+}
+
 function configureUp(parent: Command, shell: LocalShell): void {
   withPlace(parent.command("up"))
     .description("Start what is not running; the first time also set everything up.")
@@ -27,8 +34,13 @@ function configureUp(parent: Command, shell: LocalShell): void {
       "first of the stack's 12 ports (default: the last used, or 7230)",
       port,
     )
+    .option(
+      "--accounts <name=id,...>",
+      "AWS accounts beside 111111111111, such as qa=222222222222,prod=333333333333 (default: the last used)",
+      accounts,
+    )
     .option("--json", "print one JSON document")
-    .action(async (options: PlaceOptions & { basePort?: number; json?: boolean }) => {
+    .action(async (options: UpOptions) => {
       const { startStack } = await import("./stack/start.js");
       const { progressView } = await import("./progress-view.js");
       const { printUp } = await import("./print-up.js");
@@ -36,7 +48,8 @@ function configureUp(parent: Command, shell: LocalShell): void {
       const view = progressView(shell);
       let stack: RunningStack;
       try {
-        stack = await startStack({ ...place(shell, options), basePort: options.basePort, ...view });
+        const { basePort, accounts } = options;
+        stack = await startStack({ ...place(shell, options), basePort, accounts, ...view });
       } finally {
         view.done();
       }
@@ -147,6 +160,14 @@ function place(shell: LocalShell, options: PlaceOptions) {
 function port(value: string): number {
   if (/^\d{1,5}$/.test(value)) return Number(value);
   throw new InvalidArgumentError("give a port number.");
+}
+
+function accounts(value: string): StackAccount[] {
+  try {
+    return parseAccounts(value);
+  } catch (error) {
+    throw new InvalidArgumentError(error instanceof Error ? `${error.message}.` : String(error));
+  }
 }
 
 function count(value: string): number {

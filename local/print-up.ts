@@ -1,5 +1,7 @@
 /** Tells where a stack that is up can be reached. */
 import { relative } from "node:path";
+import { bucketPrefix, executionRole, externalId, stageRole } from "./stack/accounts.js";
+import type { StackAccount } from "./stack/accounts.js";
 import type { LocalShell } from "./shell.js";
 import type { RunningStack } from "./stack/start.js";
 
@@ -18,7 +20,8 @@ export function printUp(
   };
   if (how.json) {
     const { name, state, basePort, started } = stack;
-    const document = { name, state, basePort, started, seconds: how.seconds, addresses };
+    const accounts = stack.accounts.map(accountOf);
+    const document = { name, state, basePort, started, seconds: how.seconds, addresses, accounts };
     shell.stdout.write(`${JSON.stringify(document, null, 2)}\n`);
     return;
   }
@@ -29,6 +32,12 @@ export function printUp(
     ["S3", `${addresses.s3} (bucket ${environment.MODELFLEET_BUCKET})`],
     ["Postgres", `${addresses.postgres} (databases warehouse, modelfleet, sagemaker)`],
     ["Settings and keys", settings],
+    ...stack.accounts
+      .map(accountOf)
+      .map(
+        ({ name, account, role, externalId }) =>
+          [`Account ${name}`, `${account} (role ${role}, external id ${externalId})`] as const,
+      ),
     ["Stop it", `modelfleet local down${stack.flags}`],
   ];
   const state = stack.started.length === 0 ? "is up already" : "is up";
@@ -36,3 +45,13 @@ export function printUp(
   const head = `The stack "${stack.name}" ${state} (${how.seconds.toFixed(1)} s).`;
   shell.stdout.write(`${[head, ...lines].join("\n")}\n`);
 }
+
+/** As a stage of a fleet file names it. */
+const accountOf = (account: StackAccount) => ({
+  name: account.name,
+  account: account.id,
+  role: stageRole(account),
+  externalId: externalId(account),
+  executionRole: executionRole(account.id),
+  bucket: bucketPrefix(account.id),
+});

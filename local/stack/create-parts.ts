@@ -1,6 +1,6 @@
 /** Puts the parts of one stack together: ports, secrets, programs, and who waits for whom. */
 import { cacheFolder } from "./cache-folder.js";
-import { ACCOUNT, BUCKET, REGION } from "./environment.js";
+import { BUCKET, REGION } from "./environment.js";
 import type { Part, PartName } from "./part.js";
 import type { StackFolder } from "./place.js";
 import { stackPorts } from "./ports.js";
@@ -41,11 +41,9 @@ export function createParts(options: CreatePartsOptions): Part[] {
     s3Part({
       folder,
       ports,
-      account: ACCOUNT,
       region: REGION,
       bucket: BUCKET,
-      userKeys: stack.userKeys,
-      sagemakerKeys: stack.sagemakerKeys,
+      identities: stack,
       tool,
     }),
     sagemakerPart({

@@ -1,4 +1,5 @@
 /** What client, worker and AWS SDKs are told about a stack: the dotenv file `env` of the state folder. */
+import { ACCOUNT, bucketPrefix, executionRole } from "./accounts.js";
 import { requireStackFile, type StackFile } from "./stack-file.js";
 import { stackFolder, type StackFolder, type StackPlace } from "./place.js";
 import { stackPorts } from "./ports.js";
@@ -6,10 +7,8 @@ import { postgresUrl } from "./postgres.js";
 import { writePrivateFile } from "./private-file.js";
 import { TEMPORAL_NAMESPACE } from "./temporal.js";
 
-export const ACCOUNT = "111111111111";
 export const REGION = "us-east-1";
-export const BUCKET = `modelfleet-${ACCOUNT}`;
-export const ROLE_NAME = "modelfleet-execution";
+export const BUCKET = bucketPrefix(ACCOUNT);
 
 /** The settings of a stack that exists, running or not. */
 export function stackEnvironment(place: StackPlace): Record<string, string> {
@@ -35,7 +34,7 @@ export function environmentOf(stack: StackFile): Record<string, string> {
     MODELFLEET_TEMPORAL_UI: `http://127.0.0.1:${ports.temporalUi}`,
     MODELFLEET_LEDGER_URL: postgresUrl(postgres, "modelfleet"),
     MODELFLEET_BUCKET: BUCKET,
-    MODELFLEET_ROLE_ARN: `arn:aws:iam::${ACCOUNT}:role/${ROLE_NAME}`,
+    MODELFLEET_ROLE_ARN: executionRole(ACCOUNT),
     // Jobs end within seconds here, and nobody bills the calls.
     MODELFLEET_WATCH_SECONDS: "0.5",
     MODELFLEET_MAX_TRAINING_JOBS: "50",

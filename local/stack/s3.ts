@@ -9,18 +9,16 @@ import type { StackFolder } from "./place.js";
 import type { StackPorts } from "./ports.js";
 import { writePrivateFile } from "./private-file.js";
 import { ensureVersionedBucket } from "./s3-bucket.js";
+import { sessionsFile, usersFile, type S3Identities } from "./s3-identities.js";
 import { refuseForeignSockets } from "./s3-sockets.js";
-import type { KeyPair } from "./stack-file.js";
 import { WEED, type Tool, type ToolKind } from "./tools.js";
 
 export interface S3Options {
   readonly folder: StackFolder;
   readonly ports: StackPorts;
-  readonly account: string;
   readonly region: string;
   readonly bucket: string;
-  readonly userKeys: KeyPair;
-  readonly sagemakerKeys: KeyPair;
+  readonly identities: S3Identities;
   readonly tool: (kind: ToolKind) => Promise<Tool>;
 }
 
@@ -39,14 +37,16 @@ async function start(options: S3Options, onLaunched: (launched: Launched) => voi
   refuseForeignSockets(ports);
   const tool = await options.tool(WEED);
   mkdirSync(folder.s3, { recursive: true, mode: 0o700 });
-  const identities = join(folder.s3, "users.json");
-  writePrivateFile(identities, `${JSON.stringify(users(options), null, 2)}\n`);
+  const users = join(folder.s3, "users.json");
+  const sessions = join(folder.s3, "sessions.json");
+  writeJson(users, usersFile(options.identities));
+  writeJson(sessions, sessionsFile(options.identities));
   const data = join(folder.s3, "data");
   mkdirSync(data, { recursive: true });
   const launched = await launch(folder, {
     name: "s3",
     command: tool.path,
-    args: serverArguments(ports, data, identities),
+    args: serverArguments(ports, { data, users, sessions }),
     env: serverEnvironment(),
     cwd: folder.s3,
     port: ports.s3,
@@ -59,14 +59,23 @@ async function start(options: S3Options, onLaunched: (launched: Launched) => voi
       endpoint: `http://127.0.0.1:${ports.s3}`,
       region: options.region,
       bucket: options.bucket,
-      keys: options.userKeys,
+      keys: options.identities.userKeys,
     });
     return true;
   };
   await awaitReady({ title: "S3", launched, timeoutSeconds: 60, probe: isReady });
 }
 
-function serverArguments(ports: StackPorts, data: string, identities: string): string[] {
+const writeJson = (file: string, content: unknown): void =>
+  writePrivateFile(file, `${JSON.stringify(content, null, 2)}\n`);
+
+interface S3Files {
+  readonly data: string;
+  readonly users: string;
+  readonly sessions: string;
+}
+
+function serverArguments(ports: StackPorts, { data, users, sessions }: S3Files): string[] {
   const { s3Internal: internal } = ports;
   const flags = {
     ip: "127.0.0.1",
@@ -94,7 +103,8 @@ function serverArguments(ports: StackPorts, data: string, identities: string): s
     "s3.port.grpc": internal.gatewayGrpc,
     "s3.port.iceberg": 0,
     "s3.port.lance": 0,
-    "s3.config": identities,
+    "s3.config": users,
+    "s3.iam.config": sessions,
     // AWS answers NoSuchBucket; so must this.
     "s3.autoCreateBucket": false,
   };
@@ -104,19 +114,6 @@ function serverArguments(ports: StackPorts, data: string, identities: string): s
     "server",
     ...Object.entries(flags).map(([flag, value]) => `-${flag}=${value}`),
   ];
-}
-
-/** Both belong to one account; who does what shows in the SageMaker server's log. */
-function users(options: S3Options): unknown {
-  const identity = (name: string, keys: KeyPair) => ({
-    name,
-    credentials: [{ accessKey: keys.accessKeyId, secretKey: keys.secretAccessKey }],
-    actions: ["Admin"],
-    account: { id: options.account, displayName: options.account },
-  });
-  return {
-    identities: [identity("user", options.userKeys), identity("sagemaker", options.sagemakerKeys)],
-  };
 }
 
 const topologySchema = z.object({ Topology: z.object({ Max: z.number() }) });

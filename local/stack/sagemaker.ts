@@ -3,7 +3,8 @@ import { existsSync, mkdirSync, readdirSync, statSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { awaitReady } from "./await-ready.js";
-import { ACCOUNT, REGION, ROLE_NAME } from "./environment.js";
+import { ACCOUNT, EXECUTION_ROLE_NAME, rolesOf } from "./accounts.js";
+import { REGION } from "./environment.js";
 import { launch, type Launched } from "./launch.js";
 import { packageRoot, packageVersion } from "./package-root.js";
 import { serverEnvironment, type Part } from "./part.js";
@@ -68,9 +69,18 @@ function serverConfig({ stack, faults, folder }: SageMakerOptions, port: number,
     port,
     region: REGION,
     database: postgresUrl(postgres, "sagemaker"),
-    s3: { endpoint: `http://127.0.0.1:${ports.s3}`, ...stack.sagemakerKeys },
+    s3: {
+      endpoint: `http://127.0.0.1:${ports.s3}`,
+      ...stack.sagemakerKeys,
+      sessionKey: stack.sessionKey,
+    },
     accounts: [
-      { id: ACCOUNT, accessKeys: [{ ...stack.userKeys, user: "local" }], roles: [ROLE_NAME] },
+      {
+        id: ACCOUNT,
+        accessKeys: [{ ...stack.userKeys, user: "local" }],
+        roles: [EXECUTION_ROLE_NAME],
+      },
+      ...stack.accounts.map((one) => ({ id: one.id, accessKeys: [], roles: rolesOf(one) })),
     ],
     stateDir: folder.sagemaker,
     python,

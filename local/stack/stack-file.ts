@@ -4,6 +4,7 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import type { StackFolder } from "./place.js";
+import type { StackAccount } from "./accounts.js";
 import { DEFAULT_BASE_PORT, stackPorts } from "./ports.js";
 import { writePrivateFile } from "./private-file.js";
 import { StackError } from "./stack-error.js";
@@ -18,6 +19,10 @@ const stackFileSchema = z.strictObject({
   userKeys: keyPairSchema,
   /** The SageMaker server's own identity on the S3 server. */
   sagemakerKeys: keyPairSchema,
+  /** Base64: what the S3 server checks the tokens of roles' sessions with. */
+  sessionKey: z.string().default(newSessionKey),
+  /** Beside the stack's own; a stack that was made without any has none. */
+  accounts: z.array(z.strictObject({ name: z.string(), id: z.string() })).default([]),
 });
 export type StackFile = z.infer<typeof stackFileSchema>;
 export type KeyPair = z.infer<typeof keyPairSchema>;
@@ -50,11 +55,21 @@ export function requireStackFile(folder: StackFolder): StackFile {
   );
 }
 
-/** Reads the stack's settings or makes them; a base port that differs from the stored one replaces it. */
-export function ensureStackFile(folder: StackFolder, basePort: number | undefined): StackFile {
+/** What a start may change of a stack that is down. */
+export interface StackChanges {
+  readonly basePort?: number | undefined;
+  readonly accounts?: readonly StackAccount[] | undefined;
+}
+
+/** Reads the stack's settings or makes them; what is given replaces what is stored. */
+export function ensureStackFile(folder: StackFolder, changes: StackChanges): StackFile {
   const known = readStackFile(folder);
-  if (known !== undefined && (basePort === undefined || basePort === known.basePort)) return known;
-  const stack = { ...(known ?? newStack(folder.name)), basePort: basePort ?? DEFAULT_BASE_PORT };
+  const { basePort, accounts } = known ?? { basePort: DEFAULT_BASE_PORT, accounts: [] };
+  const stack = {
+    ...(known ?? newStack(folder.name)),
+    basePort: changes.basePort ?? basePort,
+    accounts: [...(changes.accounts ?? accounts)],
+  };
   stackPorts(stack.basePort); // Refuses a port out of range before anything is written.
   mkdirSync(folder.root, { recursive: true, mode: 0o700 });
   if (known === undefined) refuseForeignFolder(folder);
@@ -75,14 +90,20 @@ function refuseForeignFolder(folder: StackFolder): void {
   );
 }
 
-function newStack(name: string): Omit<StackFile, "basePort"> {
+function newStack(name: string): Omit<StackFile, "basePort" | "accounts"> {
   return {
     format: "modelfleet-stack/1",
     name,
     postgresPassword: randomBytes(16).toString("hex"),
     userKeys: newKeyPair(),
     sagemakerKeys: newKeyPair(),
+    sessionKey: newSessionKey(),
   };
+}
+
+/** SeaweedFS asks for 16 bytes at least. */
+function newSessionKey(): string {
+  return randomBytes(32).toString("base64");
 }
 
 /** Of the form of an AWS long-term key, so that clients which check the form accept it. */

@@ -1,5 +1,6 @@
 /** Brings a stack up: makes what is missing, starts what is down, all parts at once. */
 import { setTimeout as wait } from "node:timers/promises";
+import type { StackAccount } from "./accounts.js";
 import { endProcess } from "./end-process.js";
 import { environmentOf, writeEnvironmentFile } from "./environment.js";
 import { createParts } from "./create-parts.js";
@@ -13,11 +14,13 @@ import { isAlive } from "./process-table.js";
 import type { OnProgress } from "./progress.js";
 import { StackError } from "./stack-error.js";
 import { stackLock } from "./stack-lock.js";
-import { ensureStackFile, readStackFile, type StackFile } from "./stack-file.js";
+import { ensureStackFile, readStackFile, type StackChanges, type StackFile } from "./stack-file.js";
 
 export interface StartOptions extends StackPlace {
   /** Default: the one it had, at first 7230. */
   readonly basePort?: number | undefined;
+  /** Beside the stack's own, 111111111111. Default: those it had, at first none. */
+  readonly accounts?: readonly StackAccount[] | undefined;
   readonly onProgress?: OnProgress;
   /** The SageMaker server's fault injection, from its start on. */
   readonly faults?: Readonly<Record<string, unknown>>;
@@ -30,6 +33,7 @@ export interface RunningStack {
   readonly flags: string;
   readonly basePort: number;
   readonly environment: Record<string, string>;
+  readonly accounts: readonly StackAccount[];
   /** What was down and has been started, and how long each took. */
   readonly started: readonly { readonly part: string; readonly seconds: number }[];
 }
@@ -38,8 +42,8 @@ export async function startStack(options: StartOptions): Promise<RunningStack> {
   const folder = stackFolder(options);
   const onProgress = options.onProgress ?? (() => undefined);
   return withLock(stackLock(folder, onProgress), async () => {
-    refuseMoveWhileUp(folder, options.basePort);
-    const stack = ensureStackFile(folder, options.basePort);
+    refuseChangeWhileUp(folder, options);
+    const stack = ensureStackFile(folder, options);
     writeEnvironmentFile(folder, stack);
     const ready = new Map<PartName, Promise<void>>();
     const parts = createParts({ folder, stack, onProgress, faults: options.faults ?? {}, ready });
@@ -52,22 +56,36 @@ export async function startStack(options: StartOptions): Promise<RunningStack> {
       flags: folder.flags,
       basePort: stack.basePort,
       environment: environmentOf(stack),
+      accounts: stack.accounts,
       started,
     };
   });
 }
 
-/** Stopping a worker on a base port that is no longer its stack's would be a surprise, so nothing moves while up. */
-function refuseMoveWhileUp(folder: StackFolder, basePort: number | undefined): void {
+/**
+ * Stopping a worker on a base port that is no longer its stack's would be a surprise, and parts that run know the
+ * accounts that they were started with: so neither changes while the stack is up.
+ */
+function refuseChangeWhileUp(folder: StackFolder, { basePort, accounts }: StackChanges): void {
   const known = readStackFile(folder);
-  if (known === undefined || basePort === undefined || basePort === known.basePort) return;
-  if (!listRecords(folder).some(isAlive)) return;
-  throw new StackError(
-    "StackSettingInvalid",
-    `the stack "${folder.name}" is up on base port ${known.basePort}, so it cannot move to ${basePort}`,
-    `modelfleet local down${folder.flags}, or give the other stack its own --name`,
-  );
+  if (known === undefined || !listRecords(folder).some(isAlive)) return;
+  const refuse = (message: string, hint: string) => {
+    throw new StackError("StackSettingInvalid", `the stack "${folder.name}" ${message}`, hint);
+  };
+  if (basePort !== undefined && basePort !== known.basePort)
+    refuse(
+      `is up on base port ${known.basePort}, so it cannot move to ${basePort}`,
+      `modelfleet local down${folder.flags}, or give the other stack its own --name`,
+    );
+  if (accounts !== undefined && namesOf(accounts) !== namesOf(known.accounts))
+    refuse(
+      `is up with ${namesOf(known.accounts) || "no other accounts"}, not with ${namesOf(accounts)}`,
+      `modelfleet local down${folder.flags}, then up with the accounts; its data stays`,
+    );
 }
+
+const namesOf = (accounts: readonly StackAccount[]): string =>
+  accounts.map(({ name, id }) => `${name}=${id}`).join(",");
 
 /** The parts that do not run, with what is left of their processes ended. */
 async function clearDown(folder: StackFolder, parts: readonly Part[]): Promise<Part[]> {

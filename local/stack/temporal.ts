@@ -69,6 +69,10 @@ function serverArguments(options: TemporalOptions): string[] {
     // Four partitions spread a task queue over many hosts; on one they only forward tasks to each other.
     ...["--dynamic-config-value", "matching.numTaskqueueReadPartitions=1"],
     ...["--dynamic-config-value", "matching.numTaskqueueWritePartitions=1"],
+    // A workflow can be deleted when it is known that its end was dealt with, which is written down every 30 s by
+    // default: `modelfleet destroy` waits for that.
+    ...["--dynamic-config-value", 'history.transferProcessorUpdateAckInterval="1s"'],
+    ...["--dynamic-config-value", 'history.visibilityProcessorUpdateAckInterval="1s"'],
     ...attributes.flatMap((attribute) => ["--search-attribute", `${attribute}=Keyword`]),
   ];
 }

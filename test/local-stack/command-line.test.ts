@@ -40,7 +40,7 @@ async function local(directory: string, ...words: string[]) {
 function aStackThatIsDown(logs: Readonly<Record<string, string>> = {}) {
   const baseDir = temporaryFolder();
   const folder = stackFolder({ baseDir });
-  ensureStackFile(folder, basePort);
+  ensureStackFile(folder, { basePort });
   mkdirSync(folder.logs);
   for (const [part, text] of Object.entries(logs)) {
     writeFileSync(join(folder.logs, `${part}.log`), text);

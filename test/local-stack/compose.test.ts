@@ -15,7 +15,7 @@ const dependencySchema = z.object({
 });
 const serviceSchema = z.object({
   image: z.string(),
-  build: z.string().optional(),
+  build: z.union([z.string(), z.object({ context: z.string(), target: z.string() })]).optional(),
   ports: z.array(z.string()).default([]),
   volumes: z.array(z.string()).default([]),
   healthcheck: z.object({ test: z.array(z.string()).min(2) }).optional(),
@@ -109,6 +109,8 @@ describe("the compose stack's settings", () => {
     postgresPassword: "modelfleet",
     userKeys: { accessKeyId: "AKIA", secretAccessKey: "secret" },
     sagemakerKeys: { accessKeyId: "AKIB", secretAccessKey: "secret" },
+    sessionKey: "",
+    accounts: [],
   });
 
   test("are those of the embedded stack, on the same ports", () => {
@@ -158,6 +160,14 @@ describe("the compose stack's settings", () => {
 describe("the Dockerfile", () => {
   const dockerfile = read("Dockerfile");
 
+  const stages = () =>
+    dockerfile.split(/^(?=FROM )/m).flatMap((text) => {
+      const [, from, name] = /^FROM (\S+)(?: AS (\S+))?$/m.exec(text) ?? [];
+      return from === undefined
+        ? []
+        : [{ from, name, text, user: /^USER (\S+)$/m.exec(text)?.[1] }];
+    });
+
   test("copies what exists, and installs Python packages by hash only", () => {
     const copied = [...dockerfile.matchAll(/^COPY (?!--from)(.+) \S+$/gm)].flatMap((match) =>
       (match[1] ?? "").split(" "),
@@ -170,9 +180,19 @@ describe("the Dockerfile", () => {
   });
 
   test("runs as a user who is not root, on a pinned image", () => {
-    expect(dockerfile).toMatch(/^USER node$/m);
-    for (const [, image] of dockerfile.matchAll(/^FROM (\S+)/gm)) {
-      expect(image).toMatch(/^node:\d+\.\d+\.\d+-[a-z-]+$/);
-    }
+    expect(stages().map(({ user }) => user)).toEqual([undefined, undefined, "1000:1000", "node"]);
+    const images = stages().map(({ from }) => from);
+    expect(new Set(images.filter((image) => image !== "build"))).toEqual(
+      new Set(["node:20.20.2-bookworm-slim"]),
+    );
+  });
+
+  test("of the worker has no Python, and gets nothing from the sources but what was built", () => {
+    const worker = stages().find(({ name }) => name === "worker");
+    expect(worker?.text).not.toMatch(/python|pip /);
+    const copied = [...(worker?.text ?? "").matchAll(/^COPY (.+)$/gm)].map(([, what]) => what);
+    expect(copied.every((what) => what?.startsWith("--from=worker-files /app/"))).toBe(true);
+    expect(worker?.text).toContain('ENTRYPOINT ["node", "/app/bin/modelfleet.js"]');
+    expect(compose.services.worker?.build).toEqual({ context: ".", target: worker?.name });
   });
 });

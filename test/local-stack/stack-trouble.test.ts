@@ -37,7 +37,7 @@ test("a port in use is told with the part, the port, its owner and a way out; no
 
 test("a part that dies while starting is told with its last words, and the others are ended again", async () => {
   const broken = { name: "broken", baseDir: temporaryFolder() };
-  ensureStackFile(stackFolder(broken), basePort);
+  ensureStackFile(stackFolder(broken), { basePort });
   mkdirSync(join(stackFolder(broken).postgres, "data"), { recursive: true });
 
   const failure = await startStack({ ...broken, basePort }).catch((error: unknown) => error);
