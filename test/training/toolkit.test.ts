@@ -1,19 +1,25 @@
-/** The scripts run by the training toolkit that AWS publishes, and our own toolkit held against it. */
-import { readdirSync, readFileSync } from "node:fs";
+/** The scripts run by the toolkits that AWS publishes, and our own toolkits held against them. */
+import { existsSync, mkdtempSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, describe, expect, test } from "vitest";
-import { layOutJob, regressionSource } from "../hosting/job.js";
+import type { RuntimeError } from "../../local/sagemaker/runtime-error.js";
+import type { InvokeResponse } from "../../local/sagemaker/serving-plan.js";
+import { runCommand } from "../../local/stack/run-command.js";
+import { tarGz } from "../hosting/artifacts.js";
+import { deployTestEndpoint, prefix } from "../hosting/endpoint.js";
+import { layOutJob, writeFiles } from "../hosting/job.js";
 import type { JobLayout } from "../hosting/job.js";
 import { runToEnd, sharedHost, temporaryFolder } from "../hosting/python.js";
-import { channels } from "./dataset.js";
-import { publishedToolkit } from "./toolkit/published-toolkit.js";
-import type { PublishedToolkit } from "./toolkit/published-toolkit.js";
+import { exampleCode, type ExampleCode } from "./toolkit/example-code.js";
+import { exampleInputs, type ExampleInputs } from "./toolkit/example-inputs.js";
+import { publishedToolkits } from "./toolkit/published-toolkits.js";
+import type { ModelAnswer, ModelRequest, PublishedToolkits } from "./toolkit/published-toolkits.js";
 
 const host = sharedHost();
 const folder = temporaryFolder();
-let published: PublishedToolkit;
+let published: PublishedToolkits;
 beforeAll(async () => {
-  published = await publishedToolkit();
+  published = await publishedToolkits();
 });
 
 const ours = (baseDir: string) => runToEnd((onLine) => host().train({ baseDir, env: {}, onLine }));
@@ -28,27 +34,125 @@ async function runByBoth(job: JobLayout) {
   };
 }
 
-/** Each folder of training/ with a job small enough for a test; another one is another line. */
-const folders: readonly (readonly [name: string, job: JobLayout])[] = [
-  [
-    "training/xgboost_regression",
-    { code: regressionSource, channels: channels(), hyperparameters: { num_round: "20" } },
-  ],
-];
+const examples = await exampleCode();
 
-describe("with the published toolkit", () => {
-  test.each(folders)("%s trains the model that it trains with ours", async (_name, job) => {
-    const { ours, theirs } = await runByBoth(job);
-    expect(theirs.lines.join("\n")).not.toContain("FAILURE");
-    expect([ours.code, theirs.code]).toEqual([0, 0]);
-    const metrics = (lines: readonly string[]) => lines.filter((line) => /^[\w:]+=.*;$/.test(line));
-    expect(metrics(theirs.lines).length).toBeGreaterThan(0);
-    expect(metrics(theirs.lines)).toEqual(metrics(ours.lines));
-    const model = (base: string) => readdirSync(join(base, "model"), { recursive: true }).sort();
-    expect(model(theirs.base).length).toBeGreaterThan(0);
-    expect(model(theirs.base)).toEqual(model(ours.base));
+describe("with the published toolkits", () => {
+  test("there is a small job for every source folder of the examples", () => {
+    expect(Object.keys(exampleInputs).sort()).toEqual(examples.map((one) => one.folder).sort());
+  });
+
+  test.each(examples)("$folder trains and answers as it does with ours", async (code) => {
+    const inputs = exampleInputs[code.folder] ?? { hosts: {}, requests: [] };
+    const trained: string[] = [];
+    for (const current of Object.keys(inputs.hosts)) {
+      const { ours, theirs } = await runByBoth(jobOf(code, inputs, current));
+      expect([ours.code, theirs.code], theirs.lines.join("\n")).toEqual([0, 0]);
+      expect(made(theirs.base)).toEqual(made(ours.base));
+      expect(found(theirs)).not.toEqual([]);
+      expect(found(theirs)).toEqual(found(ours));
+      trained.push(theirs.base);
+    }
+    const model = await unpackedModel(trained[0] ?? "", inputs);
+    const { requests, batch = [] } = inputs;
+    const inBatch = { SAGEMAKER_BATCH: "true" };
+    for (const served of [{ requests }, { requests: batch, env: inBatch }])
+      expect(await answersOfTheirs(code, model, served)).toEqual(
+        await answersOfOurs(code, model, served),
+      );
   });
 });
+
+const jobOf = (code: ExampleCode, inputs: ExampleInputs, current: string): JobLayout => ({
+  code: code.files,
+  channels: inputs.hosts[current] ?? {},
+  hyperparameters: { sagemaker_program: code.entryPoint, ...inputs.hyperparameters },
+  hosts: [current, ...Object.keys(inputs.hosts)],
+});
+
+/** Names of the files that a job leaves for S3. */
+const made = (base: string): string[] =>
+  ["model", "output/data", "checkpoints"]
+    .filter((name) => existsSync(join(base, name)))
+    .flatMap((name) =>
+      readdirSync(join(base, name), { recursive: true, encoding: "utf8" }).map((file) =>
+        join(name, file),
+      ),
+    )
+    .sort();
+
+/** Its figures, on lines or in a file; a job without figures says what it has fitted. */
+function found({ lines, base }: { lines: readonly string[]; base: string }): string[] {
+  const files = made(base).filter((file) => file.endsWith(".jsonl"));
+  const metrics = lines.filter((line) => /^[\w:]+=.*;$|^fitted on /.test(line));
+  const texts = files.map((file) => readFileSync(join(base, file), "utf8"));
+  // What is measured with a clock is not the same twice.
+  return [...metrics, ...texts.map((text) => text.replaceAll(/"seconds":[\d.]+/g, '"seconds":0'))];
+}
+
+type Files = Readonly<Record<string, Buffer>>;
+
+/** What the job leaves as model.tar.gz, or the artifact that it packs itself. */
+async function unpackedModel(base: string, { artifact }: ExampleInputs): Promise<Files> {
+  const model = join(base, "model");
+  if (artifact !== undefined) await runCommand("tar", ["-xzf", join(base, artifact), "-C", model]);
+  return Object.fromEntries(
+    readdirSync(model).map((name) => [name, readFileSync(join(model, name))]),
+  );
+}
+
+interface Served {
+  readonly requests: readonly ModelRequest[];
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** The model unpacked, with its code in `code/`. */
+async function answersOfTheirs(code: ExampleCode, model: Files, served: Served) {
+  const modelDir = join(mkdtempSync(join(folder, "served-")), "model");
+  writeFiles(modelDir, model);
+  writeFiles(join(modelDir, "code"), code.files);
+  const program = code.inferenceEntryPoint;
+  return (await published.serve(modelDir, { program, ...served })).map(essence);
+}
+
+/** The same behind a multi-model endpoint of the local server. */
+async function answersOfOurs(code: ExampleCode, model: Files, { requests, env }: Served) {
+  const { fleet } = await deployTestEndpoint({
+    host: host(),
+    folder,
+    objects: {
+      "s3://bucket/code/sourcedir.tar.gz": await tarGz(code.files),
+      [`${prefix}m.tar.gz`]: await tarGz(model),
+    },
+    container: {
+      environment: {
+        SAGEMAKER_PROGRAM: code.inferenceEntryPoint,
+        SAGEMAKER_SUBMIT_DIRECTORY: "s3://bucket/code/sourcedir.tar.gz",
+        ...env,
+      },
+    },
+  });
+  await fleet.ready;
+  const answers: ModelAnswer[] = [];
+  for (const { body, ...request } of requests) {
+    const to = { ...request, targetModel: "m.tar.gz", requestId: "r" };
+    answers.push(await fleet.invoke({ ...to, body: Buffer.from(body) }).then(answered, refused));
+  }
+  return answers.map(essence);
+}
+
+const answered = ({ body, contentType }: InvokeResponse): ModelAnswer => ({
+  ...{ status: 200, contentType },
+  body: body.toString("utf8"),
+});
+
+const refused = (error: RuntimeError): ModelAnswer => ({
+  ...{ status: Number(error.extra["OriginalStatusCode"]), contentType: "" },
+  body: String(error.extra["OriginalMessage"]),
+});
+
+/** An error's trace names the toolkit's own files: its first line is the script's. */
+const essence = ({ status, contentType, body }: ModelAnswer) =>
+  status === 200 ? { contentType, body } : { status, message: body.split("\n")[0] };
 
 describe("our toolkit", () => {
   /** What a script can see of how it was started. */
@@ -87,6 +191,21 @@ pathlib.Path(os.environ["SM_OUTPUT_DATA_DIR"], "told.json").write_text(json.dump
     });
     expect([ours.code, theirs.code], theirs.lines.join("\n")).toEqual([0, 0]);
     expect(told(ours.base)).toEqual(told(theirs.base));
+  });
+
+  test("says of requirements that cannot be installed what the published one says, and pip's reason", async () => {
+    const { ours, theirs } = await runByBoth({
+      code: { "train.py": "", "requirements.txt": "./missing-1.0-py3-none-any.whl\n" },
+    });
+    expect([ours.code, theirs.code]).toEqual([1, 1]);
+    const failure = (base: string) => readFileSync(join(base, "output/failure"), "utf8");
+    for (const text of [failure(ours.base), failure(theirs.base)])
+      expect(text).toMatch(
+        /^InstallRequirementsError:\nExitCode 1\nErrorMessage ".*"\nCommand ".* -m pip install .*-r requirements\.txt"$/,
+      );
+    // Theirs leaves it to the log.
+    expect(failure(theirs.base)).toContain('ErrorMessage ""');
+    expect(failure(ours.base)).toContain("missing-1.0-py3-none-any.whl");
   });
 
   test("says of a script that fails what the published one says", async () => {

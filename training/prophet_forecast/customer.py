@@ -13,6 +13,12 @@ from model_evaluation import DataError
 
 CHANNELS = ("train", "validation", "test")
 
+# What pandas is left to read. Before version 2 it would also take "7/3/2025" for a time, by guessing.
+ISO_8601 = r"\d{4}-(0[1-9]|1[0-2])-\d\d([T ]\d\d|$)"
+
+# Since version 2 it takes the first row's form for that of all, unless it is told otherwise.
+EACH_ROW_FOR_ITSELF = {"format": "ISO8601"} if int(pd.__version__.split(".")[0]) >= 2 else {}
+
 
 @dataclass(frozen=True)
 class Schema:
@@ -78,7 +84,8 @@ def read_times(texts: pd.Series, name: str) -> pd.Series:
     seconds = pd.to_numeric(texts, errors="coerce")
     if seconds.notna().all():
         return pd.to_datetime(seconds, unit="s")
-    times = pd.to_datetime(texts, errors="coerce", utc=True, format="ISO8601")
+    iso = texts.where(texts.str.match(ISO_8601))
+    times = pd.to_datetime(iso, errors="coerce", utc=True, **EACH_ROW_FOR_ITSELF)
     bad = np.flatnonzero(times.isna().to_numpy())
     if bad.size:
         raise DataError(

@@ -66,13 +66,15 @@ def predict_fn(asked: dict | pd.Series, model: Forecaster) -> list:
     ]
 
 
-def output_fn(prediction: list, accept: str) -> str:
+def output_fn(prediction: list, accept: str) -> tuple[str, str]:
+    """The answer and its type: a text alone goes out as text/html from an endpoint of one model."""
     wanted = accept.split(";")[0].strip().lower()
     is_forecast = bool(prediction) and isinstance(prediction[0], dict)
     if wanted == "application/json" or (is_forecast and wanted == "*/*"):
-        return json.dumps({"forecast": prediction} if is_forecast else prediction)
+        return json.dumps({"forecast": prediction} if is_forecast else prediction), "application/json"
     if wanted not in ("text/csv", "*/*"):
         raise ValueError(f"accept {accept!r} is not supported: ask for application/json or text/csv")
     if not is_forecast:
-        return "".join(f"{value!r}\n" for value in prediction)
-    return "".join(f"{','.join(str(field) for field in one.values())}\n" for one in prediction)
+        return "".join(f"{value!r}\n" for value in prediction), "text/csv"
+    rows = (",".join(str(field) for field in one.values()) for one in prediction)
+    return "".join(f"{row}\n" for row in rows), "text/csv"

@@ -60,14 +60,17 @@ def predict_fn(rows: list[list[str]], model: Model) -> np.ndarray:
     return model.predict(model.encoder.encode(rows))
 
 
-def output_fn(predictions: np.ndarray, accept: str) -> str:
-    if accept.split(";")[0].strip().lower() == "application/json":
-        return json.dumps([float(prediction) for prediction in predictions])
-    if accept.split(";")[0].strip().lower() not in ("text/csv", "*/*"):
+def output_fn(predictions: np.ndarray, accept: str) -> tuple[str, str]:
+    """The answer and its type: a text alone goes out as text/html from an endpoint of one model."""
+    wanted = accept.split(";")[0].strip().lower()
+    if wanted == "application/json":
+        return json.dumps([float(prediction) for prediction in predictions]), wanted
+    if wanted not in ("text/csv", "*/*"):
         raise ValueError(
             f"accept {accept!r} is not supported: ask for text/csv or application/json"
         )
-    return "".join(f"{format_prediction(prediction)}\n" for prediction in predictions)
+    lines = (f"{format_prediction(prediction)}\n" for prediction in predictions)
+    return "".join(lines), "text/csv"
 
 
 def format_prediction(prediction: float) -> str:

@@ -62,7 +62,7 @@ def changes_by_value(
     values: pd.Series, challenger: np.ndarray, champion: np.ndarray, metric: str
 ) -> list[dict[str, Any]]:
     """Worst change first, of the values with enough rows: `drop` 0.1 is an error grown by 10 %."""
-    codes, names = pd.factorize(values, use_na_sentinel=False)
+    codes, names = factorize(values)
     rows = np.bincount(codes)
     new, old = (
         np.bincount(codes, weights=losses(errors, metric)) for errors in (challenger, champion)
@@ -72,8 +72,7 @@ def changes_by_value(
     judged = [index for index in worst_first if rows[index] >= MINIMUM_SEGMENT_ROWS]
     return [
         {
-            # None is the missing value.
-            "value": None if pd.isna(names[index]) else plain(names[index]),
+            "value": plain(names[index]),
             "rows": int(rows[index]),
             "challenger": mean_error(new[index], rows[index], metric),
             "champion": mean_error(old[index], rows[index], metric),
@@ -81,6 +80,19 @@ def changes_by_value(
         }
         for index in judged
     ]
+
+
+def factorize(values: pd.Series) -> tuple[np.ndarray, list[Any]]:
+    """Each value's number, and the values by their numbers; None is the missing one, a value like others.
+
+    pandas does that by itself since 1.5 (use_na_sentinel=False); SageMaker's images have older ones.
+    """
+    codes, found = pd.factorize(values)
+    names: list[Any] = list(found)
+    if (codes < 0).any():
+        codes = np.where(codes < 0, len(names), codes)
+        names.append(None)
+    return codes, names
 
 
 def mean_error(loss: float, rows: int, metric: str) -> float:
