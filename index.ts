@@ -15,13 +15,15 @@ export {
 } from "./fleet/define.js";
 export { categorical, continuous, integer, xgboostRanges } from "./fleet/ranges.js";
 export type {
+  FleetFile,
   PipelineOptions,
   PreprocessorOptions,
   ProcessingOptions,
   ScriptOptions,
   ShardedOptions,
 } from "./fleet/define.js";
-export { calendar, cron, monthly, quarterly } from "./fleet/schedule.js";
+export { watchDrift } from "./fleet/drift.js";
+export { calendar, cron, daily, monthly, quarterly, weekly } from "./fleet/schedule.js";
 export type { GatePolicy } from "./fleet/gate.schema.js";
 export type { ParameterRange, ParameterRanges, Scaling } from "./fleet/ranges.js";
 export type {

@@ -49,7 +49,8 @@ export function waitingMessage(
   onExpiry: ApprovalPolicy["onExpiry"],
 ): Message {
   const { fleet, cycle, waiting, customers, isCohort } = models;
-  const what = waiting === 1 ? "1 model waits" : `${waiting} models wait`;
+  const wait = waiting === 1 ? "1 model waits" : `${waiting} models wait`;
+  const what = `${wait} for ${isCohort && waiting > 1 ? "one" : "a"} decision`;
   const more = waiting > customers.length ? `, and ${waiting - customers.length} more` : "";
   const expiry =
     onExpiry === "deny"
@@ -58,9 +59,9 @@ export function waitingMessage(
         : "Each is denied when its own time is up."
       : "They wait on: the fleet declares no denial.";
   const titles: Readonly<Record<DeadlineKind, string>> = {
-    remind: `${fleet}: ${what} for a decision`,
-    escalate: `${fleet}: ${what} for a decision for more than ${after}`,
-    expire: `${fleet}: ${what} for a decision, and the time for it, ${after}, is up`,
+    remind: `${fleet}: ${what}`,
+    escalate: `${fleet}: ${what} for more than ${after}`,
+    expire: `${fleet}: ${what}, and the time for it, ${after}, is up`,
   };
   return {
     title: titles[kind],
@@ -74,3 +75,21 @@ export function waitingMessage(
     ],
   };
 }
+
+/** What is told when a cycle has stopped for its budget. */
+export const overBudgetMessage = ({
+  fleet,
+  cycle,
+  because,
+}: {
+  readonly fleet: string;
+  readonly cycle: string;
+  readonly because: string;
+}): Message => ({
+  title: `${fleet}: cycle ${cycle} starts no more jobs, its budget is reached`,
+  body: `${because}. What runs goes on; to train the rest, raise the budget and run the cycle again.`,
+  commands: [
+    `modelfleet cost ${fleet} --cycle ${cycle}`,
+    `modelfleet status ${fleet} --cycle ${cycle}`,
+  ],
+});

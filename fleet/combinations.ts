@@ -15,6 +15,8 @@ interface Parts {
   };
   readonly tuning?: TuningSpec | undefined;
   readonly gate: { readonly segments: readonly unknown[] };
+  readonly preparation?: unknown;
+  readonly drift?: { readonly error?: unknown } | undefined;
 }
 
 /** Tells, with a sentence on why, what does not go together. */
@@ -29,6 +31,12 @@ export function checkCombination(parts: Parts, context: z.RefinementCtx): void {
       "gate.segments",
       "the models of pipeline(…) see prepared rows, in which the query's columns are no longer " +
         "told apart: leave segments out",
+    );
+  if (parts.preparation !== undefined && parts.drift?.error !== undefined)
+    issue(
+      "drift.error",
+      "the models of a fleet with a preparation are asked about prepared rows, and new rows are not " +
+        "prepared before a cycle: leave error out, and watch the columns by psi",
     );
   if (training.kind === "sharded")
     for (const [path, why] of shardedRefusals(parts)) issue(path, why);

@@ -1,34 +1,25 @@
-/** What a cycle and its endpoint will cost on AWS, estimated from list prices. */
+/** What a cycle and its endpoint will cost on AWS, estimated from prices by the hour. */
+import { LIST_REGION, priceOf, type Prices } from "./prices.js";
 
-/**
- * On-demand list prices in us-east-1, US dollars an hour, from https://aws.amazon.com/sagemaker/pricing/ as of
- * 2025; training and real-time inference cost the same for these. An estimate, not a bill: regions, savings
- * plans and price changes differ.
- */
-const USD_PER_HOUR: Readonly<Record<string, number>> = {
-  "ml.t2.medium": 0.056,
-  "ml.t2.large": 0.111,
-  "ml.m5.large": 0.115,
-  "ml.m5.xlarge": 0.23,
-  "ml.m5.2xlarge": 0.461,
-  "ml.m5.4xlarge": 0.922,
-  "ml.m5.12xlarge": 2.765,
-  "ml.m5.24xlarge": 5.53,
-  "ml.c5.xlarge": 0.204,
-  "ml.c5.2xlarge": 0.408,
-  "ml.c5.4xlarge": 0.816,
-  "ml.c5.9xlarge": 1.836,
-  "ml.c5.18xlarge": 3.672,
-  "ml.g4dn.xlarge": 0.7364,
-  "ml.g4dn.2xlarge": 0.94,
-};
+/** Which prices count: the region's, and the fleet file's own. */
+export interface PricedAt {
+  /** us-east-1 unless told. */
+  readonly region?: string;
+  readonly prices?: Prices | undefined;
+}
+
+/** Undefined when the price is not known here. */
+export const usdPerHour = (
+  instanceType: string,
+  { region = LIST_REGION, prices }: PricedAt,
+): number | undefined => priceOf(instanceType, { region, prices })?.usdPerHour;
 
 /** Instances are billed from the download of data to the upload of the model; most small jobs stay below. */
 export const ASSUMED_SECONDS_PER_JOB = 120;
 
 const HOURS_PER_MONTH = 730;
 
-export interface CostInput {
+export interface CostInput extends PricedAt {
   readonly trainingJobs: number;
   readonly trainingInstanceType: string;
   /** Mean billable seconds of the fleet's earlier jobs; ASSUMED_SECONDS_PER_JOB when there are none. */
@@ -51,9 +42,9 @@ export interface CostEstimate {
 
 export function estimateCost(input: CostInput): CostEstimate {
   const secondsPerJob = input.secondsPerJob ?? ASSUMED_SECONDS_PER_JOB;
-  const trainingPrice = USD_PER_HOUR[input.trainingInstanceType];
+  const trainingPrice = usdPerHour(input.trainingInstanceType, input);
   const { endpointInstanceType = "", endpointInstances = 0 } = input;
-  const endpointPrice = USD_PER_HOUR[endpointInstanceType];
+  const endpointPrice = usdPerHour(endpointInstanceType, input);
   return {
     trainingUsd:
       trainingPrice === undefined
@@ -68,7 +59,7 @@ export function estimateCost(input: CostInput): CostEstimate {
 }
 
 /** To the cent, and below that as it is: a small cost is not none. */
-const cents = (usd: number): number => (usd < 0.01 ? usd : Math.round(usd * 100) / 100);
+export const cents = (usd: number): number => (usd < 0.01 ? usd : Math.round(usd * 100) / 100);
 
 /** Cores by the size in an instance type's name; of metal and unknown ones the number is not told by it. */
 const CORES: Readonly<Record<string, number>> = { medium: 2, large: 2, xlarge: 4 };
@@ -83,7 +74,7 @@ export function coresOf(instanceType: string): number {
 /** What a fit in one process takes, as long as none of the fleet has been measured. */
 export const ASSUMED_SECONDS_PER_FIT = 1;
 
-export interface WaysInput {
+export interface WaysInput extends PricedAt {
   /** Customers to be trained. */
   readonly customers: number;
   /** Trials of all their searches; without tuning, one fit each. */
@@ -117,7 +108,7 @@ export interface Way {
 export function compareWays(input: WaysInput): { readonly packed: Way; readonly each: Way } {
   const { fits, customers, instanceType, instances, atATime } = input;
   const seconds = input.secondsPerFit ?? ASSUMED_SECONDS_PER_FIT;
-  const price = USD_PER_HOUR[instanceType];
+  const price = usdPerHour(instanceType, input);
   const searches = fits > customers;
   const way = (
     o: Pick<Way, "way" | "trainingJobs" | "tuningJobs">,
@@ -152,3 +143,45 @@ export function compareWays(input: WaysInput): { readonly packed: Way; readonly 
 }
 
 const hours = (seconds: number): number => Math.round(seconds / 36) / 100;
+
+/** What of a spec decides what its training costs. */
+interface TrainedBy {
+  readonly prices?: Prices | undefined;
+  readonly training: {
+    readonly kind: string;
+    readonly instanceType: string;
+    readonly instances?: number;
+  };
+}
+
+export interface TrainingEstimate {
+  /** Null when the price is not known. */
+  readonly usd: number | null;
+  readonly trainingJobs: number;
+}
+
+/** Of the training alone, as `modelfleet plan` tells it: a sharded fleet's one job, or a job for each fit. */
+export function estimateTraining(
+  { prices, training }: TrainedBy,
+  o: {
+    readonly customers: number;
+    readonly fits: number;
+    readonly region: string;
+    readonly secondsPerJob?: number;
+    readonly secondsPerFit?: number;
+  },
+): TrainingEstimate {
+  const { instanceType, instances = 1 } = training;
+  if (o.customers === 0) return { usd: 0, trainingJobs: 0 };
+  if (training.kind === "sharded") {
+    const ways = compareWays({ ...o, prices, instanceType, instances, atATime: 1 });
+    return { usd: ways.packed.usd, trainingJobs: 1 };
+  }
+  const { trainingUsd } = estimateCost({
+    ...o,
+    prices,
+    trainingJobs: o.fits,
+    trainingInstanceType: instanceType,
+  });
+  return { usd: trainingUsd, trainingJobs: o.fits };
+}

@@ -1,25 +1,11 @@
 /** The IAM policy with which one customer's application may call his models, and nobody else's. */
 import { SpecError } from "./errors.js";
+import { partitionOf, policyDocument, type PolicyDocument } from "./policy-document.js";
 
 export interface CustomerAccess {
   readonly endpointArn: string;
   /** What InvokeEndpoint may be called with, exact or ending in `*`; null where the endpoint has one model only. */
   readonly targetModels: readonly string[] | null;
-}
-
-export interface PolicyDocument {
-  readonly Version: "2012-10-17";
-  readonly Statement: readonly PolicyStatement[];
-}
-
-export interface PolicyStatement {
-  readonly Sid: string;
-  readonly Effect: "Allow";
-  readonly Action: "sagemaker:InvokeEndpoint";
-  readonly Resource: string;
-  readonly Condition?: {
-    readonly StringLike: { readonly "sagemaker:TargetModel": readonly string[] };
-  };
 }
 
 /**
@@ -33,9 +19,9 @@ export function customerPolicy({ endpointArn, targetModels }: CustomerAccess): P
     Action: "sagemaker:InvokeEndpoint",
     Resource: endpointArn,
   } as const;
-  if (targetModels === null) return { Version: "2012-10-17", Statement: [statement] };
+  if (targetModels === null) return policyDocument(statement);
   const Condition = { StringLike: { "sagemaker:TargetModel": targetModels } };
-  return { Version: "2012-10-17", Statement: [{ ...statement, Condition }] };
+  return policyDocument({ ...statement, Condition });
 }
 
 /** A key has no characters that a pattern obeys: see its test. */
@@ -58,4 +44,5 @@ export const endpointArn = (o: {
   readonly region: string;
   readonly account: string;
   readonly endpointName: string;
-}): string => `arn:aws:sagemaker:${o.region}:${o.account}:endpoint/${o.endpointName}`;
+}): string =>
+  `arn:${partitionOf(o.region)}:sagemaker:${o.region}:${o.account}:endpoint/${o.endpointName}`;

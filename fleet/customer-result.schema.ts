@@ -21,6 +21,8 @@ const lineSchema = z.object({
   /** In place of metrics: why there is no model. */
   failure: z.string().optional(),
   trials: z.array(trialSchema).max(LIMITS.randomTrainingJobs).default([]),
+  /** That the job worked for this customer: by them its cost is shared. */
+  seconds: z.number().min(0).optional().catch(undefined),
 });
 
 export type CustomerResult =
@@ -29,11 +31,14 @@ export type CustomerResult =
       readonly customerKey: string;
       readonly evaluation: Evaluation;
       readonly trials: readonly PackedTrial[];
+      /** That the job worked for this customer; null when it does not say. */
+      readonly seconds: number | null;
     }
   | {
       readonly kind: "failed";
       readonly customerKey: string;
       readonly reason: string;
+      readonly seconds: number | null;
     }
   /** Null: not even the customer can be told. */
   | { readonly kind: "unreadable"; readonly customerKey: string | null; readonly reason: string };
@@ -43,16 +48,16 @@ export function readCustomerLine(line: string, objective?: string): CustomerResu
   const parsed = lineSchema.safeParse(parsedJson(line));
   if (!parsed.success)
     return { kind: "unreadable", customerKey: keyIn(line), reason: whatIsWrong(parsed.error) };
-  const { customer: customerKey, metrics, failure, trials } = parsed.data;
+  const { customer: customerKey, metrics, failure, trials, seconds = null } = parsed.data;
   if (metrics === undefined || failure !== undefined)
-    return { kind: "failed", customerKey, reason: firstOf(failure) };
+    return { kind: "failed", customerKey, reason: firstOf(failure), seconds };
   try {
     const list = Object.entries(metrics).map(([MetricName, Value]) => ({ MetricName, Value }));
     const evaluation = readEvaluation(list, objective);
-    return { kind: "fitted", customerKey, evaluation, trials };
+    return { kind: "fitted", customerKey, evaluation, trials, seconds };
   } catch (error) {
     if (!(error instanceof MetricsError)) throw error;
-    return { kind: "failed", customerKey, reason: error.message };
+    return { kind: "failed", customerKey, reason: error.message, seconds };
   }
 }
 

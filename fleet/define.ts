@@ -8,8 +8,17 @@ type PreparationInput = NonNullable<FleetDeclarationInput["preparation"]>;
 type GateInput = NonNullable<FleetDeclarationInput["gate"]>;
 type EndpointInput = FleetDeclarationInput["endpoint"];
 
+type WithoutAccounts<Stages extends readonly object[]> = {
+  [Place in keyof Stages]: Omit<Stages[Place], "account"> & { readonly account?: string };
+};
+
+/** A stage without an account is in that of the credentials it is run with: reading the file fills it in. */
+export type FleetFile = Omit<FleetDeclarationInput, "stages"> & {
+  readonly stages: WithoutAccounts<FleetDeclarationInput["stages"]>;
+};
+
 /** `export default defineFleet({ … })`: a family of models of one kind, one per customer. */
-export const defineFleet = (fleet: FleetDeclarationInput): FleetDeclarationInput => fleet;
+export const defineFleet = (fleet: FleetFile): FleetFile => fleet;
 
 /** Rows come from Postgres. `query` is SQL, or the path of a `.sql` file relative to the fleet file. */
 export const postgres = (source: Omit<SourceInput, "kind">): SourceInput => ({

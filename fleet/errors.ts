@@ -26,6 +26,7 @@ export const FAILURES = {
   withdrawalRefused: "WithdrawalRefused",
   fleetBusy: "FleetBusy",
   failureBudgetExceeded: "FailureBudgetExceeded",
+  budgetExceeded: "BudgetExceeded",
   notificationFailed: "NotificationFailed",
   /** An outside effect gave no answer for as long as it was retried. */
   timedOut: "TimedOut",

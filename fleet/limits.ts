@@ -53,6 +53,10 @@ export const LIMITS = {
   waysBack: 5,
   /** Ours: customers that one approval of a cohort may leave out by name; for more, tighten the gate. */
   cohortExceptions: 1000,
+  /** Ours: stages of one fleet. */
+  stages: 10,
+  /** Ours: what is approved today is hardly wanted in another stage a year later. */
+  stageLagSeconds: 365 * 24 * 60 * 60,
   /** Ours: endpoint configs of one endpoint that a refresh leaves behind, the live one among them. */
   endpointConfigsKept: 3,
   /** Ours: pauses between refreshes that fail are doubled so often: from 2 minutes to 64. */
@@ -109,6 +113,8 @@ export const LIMITS = {
   modelPackagesPerCall: 100,
   /** Ours: calls a second with which decisions made in the registry are looked for, half of the budget at most. */
   registryWatchRate: 2,
+  /** Ours: rows of one customer that a drift watch asks the endpoint for, in one request. */
+  driftSample: 1000,
   /** AWS, InvokeEndpoint: the container has 60 s to answer. */
   invocationTimeoutSeconds: 60,
 } as const;

@@ -7,7 +7,8 @@ import type { FleetSpec } from "./spec.schema.js";
  * how fast it goes. A key that is not listed counts, since a training too many is the smaller harm.
  */
 const NO_PART_OF_A_MODEL: readonly string[] = [
-  ...["specVersion", "schedule", "gate", "approval", "concurrency", "failureBudget"],
+  ...["specVersion", "schedule", "drift", "gate", "approval", "concurrency", "failureBudget"],
+  ...["budget", "prices"],
 ];
 /** Where a model serves counts (another account has none of them yet), on which machines does not. */
 const NO_PART_OF_SERVING: readonly string[] = [

@@ -27,12 +27,16 @@ export const COHORT_KEY = "COHORT";
 
 /**
  * `2013-07-01` at midnight UTC, else `2013-07-01t0300`: one cycle a minute at most. A testing run is a cycle of its
- * own, `2013-07-01-testing`: what it releases must not keep the real one from training.
+ * own, `2013-07-01-testing`: what it releases must not keep the real one from training. So is one that drift has
+ * called for, `2013-07-01-drift`, which trains some customers only.
  */
-export function cycleId(at: string, { testing = false }: { testing?: boolean } = {}): string {
+export function cycleId(
+  at: string,
+  { testing = false, drift = false }: { testing?: boolean; drift?: boolean } = {},
+): string {
   const iso = parseTime(at).toISOString();
   const [day, time] = [iso.slice(0, 10), iso.slice(11, 16).replace(":", "")];
-  return `${day}${time === "0000" ? "" : `t${time}`}${testing ? "-testing" : ""}`;
+  return `${day}${time === "0000" ? "" : `t${time}`}${testing ? "-testing" : ""}${drift ? "-drift" : ""}`;
 }
 
 /** Of a training job or of a tuning job. */

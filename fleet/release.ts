@@ -9,8 +9,8 @@ export interface ReleaseDecision {
 export type ReleaseState =
   | { readonly kind: "awaiting-approval" }
   | { readonly kind: "denied"; readonly by: string; readonly note: string }
-  /** By a newer version of the same customer, before anybody had decided. */
-  | { readonly kind: "superseded"; readonly version: number }
+  /** By a newer version of the same customer, before anybody had decided; `approvedBy`: on its way through the stages. */
+  | { readonly kind: "superseded"; readonly version: number; readonly approvedBy?: string }
   | { readonly kind: "expired"; readonly after: string }
   | { readonly kind: "publishing"; readonly approvedBy: string }
   /** The endpoint may serve it or not: only its answer tells what is left to do. */
@@ -23,6 +23,8 @@ export type ReleaseState =
 export type ReleaseEvent =
   | { readonly kind: "decided"; readonly decision: ReleaseDecision }
   | { readonly kind: "superseded"; readonly version: number }
+  /** A newer version that is approved serves: this one comes into no further stage. */
+  | { readonly kind: "overtaken"; readonly version: number }
   | { readonly kind: "expired"; readonly after: string }
   | { readonly kind: "served"; readonly targetModel: string | null }
   | { readonly kind: "not-served"; readonly because: string };
@@ -60,6 +62,8 @@ export function nextState(state: ReleaseState, event: ReleaseEvent): ReleaseStat
       return refusalOf(state, event.decision) === null ? decided(state, event.decision) : state;
     case "superseded":
       return state.kind === "awaiting-approval" ? event : state;
+    case "overtaken":
+      return state.kind === "publishing" ? { ...state, ...event, kind: "superseded" } : state;
     case "expired":
       return state.kind === "awaiting-approval" ? event : state;
     case "served":
@@ -91,7 +95,9 @@ export function describeRelease(state: ReleaseState): string {
     case "denied":
       return `denied by ${state.by}: ${state.note}`;
     case "superseded":
-      return `superseded by version ${state.version} before anybody decided`;
+      return state.approvedBy === undefined
+        ? `superseded by version ${state.version} before anybody decided`
+        : `approved by ${state.approvedBy}, superseded by version ${state.version} on its way`;
     case "expired":
       return `expired: nobody decided within ${state.after}`;
     case "publishing":

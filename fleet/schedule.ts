@@ -10,6 +10,25 @@ type Options<Kind extends ScheduleInput["kind"]> = Omit<
   "kind"
 >;
 
+/** Every day at a time: `daily({ at: "05:00" })`. */
+export const daily = ({ at, ...options }: Clock): ScheduleInput =>
+  calendar({ ...options, ...clockOf(at) });
+
+/** On a day of every week: `weekly({ day: "MON", at: "05:00" })`. */
+export const weekly = ({ day, at, ...options }: Clock & { readonly day: string }): ScheduleInput =>
+  calendar({ ...options, dayOfWeek: day, ...clockOf(at) });
+
+type Clock = Omit<Options<"calendar">, "minute" | "hour" | "dayOfMonth" | "month" | "dayOfWeek"> & {
+  /** Hours and minutes, such as 05:00. */
+  readonly at: string;
+};
+
+/** What is no time of day goes through as it is: the calendar's check tells it. */
+function clockOf(at: string): { hour: string; minute: string } {
+  const [, hour = at, minute = at] = /^(\d\d):(\d\d)$/.exec(at) ?? [];
+  return { hour, minute };
+}
+
 /** On a day of every month, at a time: `monthly({ day: 1, at: "03:00", timezone: "UTC", jitter: "10m" })`. */
 export const monthly = (options: Options<"monthly">): ScheduleInput => ({
   kind: "monthly",

@@ -1,11 +1,15 @@
 /** The fleet file: what a user declares, and the plain-JSON spec that it resolves to. */
 import { z } from "zod";
 import { approvalSchema } from "./approval.schema.js";
+import { budgetSchema, pricesSchema } from "./budget.schema.js";
 import { checkCombination } from "./combinations.js";
+import { driftSchema } from "./drift.schema.js";
 import { gateSchema } from "./gate.schema.js";
 import { FRAMEWORKS } from "./images.js";
 import { LIMITS, SERVERLESS_MEMORY_SIZES } from "./limits.js";
 import { scheduleSchema } from "./schedule.schema.js";
+import { accountSchema, stageSchema } from "./stage.schema.js";
+import { checkStages } from "./stages.js";
 import { checkTuning, tuningSchema } from "./tuning.schema.js";
 
 /** Newest spec version this code understands. A spec with a higher number is refused. */
@@ -136,7 +140,11 @@ export const preprocessorSchema = z.strictObject({
       instanceType: instanceTypeSchema.default("ml.m5.large"),
       instances: z.int().min(1).max(100).default(1),
       /** Of one request to the container; many records share it. */
-      maxPayloadInMb: z.int().min(1).max(100).default(6),
+      maxPayloadInMb: z
+        .int()
+        .min(1)
+        .max(100, "at most 100: SageMaker's batch transform sends no larger requests")
+        .default(6),
     })
     .prefault({}),
 });
@@ -233,16 +241,6 @@ export const endpointSchema = z.discriminatedUnion("kind", [
   pipelineEndpointSchema,
 ]);
 
-export const stageSchema = z.strictObject({
-  name: z
-    .string()
-    .regex(/^[a-z][a-z0-9]{0,15}$/, "up to 16 lower-case letters and digits, such as sandbox")
-    .refine((name) => !/^g\d+$/.test(name), {
-      message: "g and a number name the generations of a pipeline's endpoints: call it otherwise",
-    }),
-  account: z.string().regex(/^\d{12}$/, "an AWS account id is 12 digits"),
-});
-
 const fleetObjectSchema = z.strictObject({
   specVersion: z
     .int()
@@ -261,22 +259,37 @@ const fleetObjectSchema = z.strictObject({
   gate: gateSchema.prefault({}),
   approval: approvalSchema.optional(),
   endpoint: endpointSchema,
-  stages: z.tuple(
-    [stageSchema],
-    "declare exactly one stage: promotion through several is not available yet",
-  ),
+  /** Where training and the model registry are; by default the first stage's account. */
+  account: accountSchema.optional(),
+  /** In order of promotion. */
+  stages: z
+    .tuple(
+      [stageSchema],
+      stageSchema,
+      "declare a list of one to ten stages, each with name and account",
+    )
+    .refine((stages) => stages.length <= LIMITS.stages, {
+      message: `at most ${LIMITS.stages} stages`,
+    }),
   /** Customers whose models are in the making at a time. */
   concurrency: z.int().min(1).max(500).default(50),
   /** Share of customers that may fail before the cycle counts as failed. */
   failureBudget: z.number().min(0).max(1).default(0.05),
+  /** What the jobs of a cycle may cost; by default there is no bound. */
+  budget: budgetSchema.optional(),
+  /** US dollars an hour by instance type, where they are not the list prices of the region. */
+  prices: pricesSchema.optional(),
   /** When the fleet is retrained; `modelfleet apply` makes it a Temporal Schedule. */
   schedule: scheduleSchema.optional(),
+  /** Looks for customers whose rows or errors have changed since they were trained, and retrains those. */
+  drift: driftSchema.optional(),
 });
 
 /** What `defineFleet` takes: paths are still relative to the fleet file. */
 export const fleetDeclarationSchema = fleetObjectSchema
   .superRefine(checkTuning)
-  .superRefine(checkCombination);
+  .superRefine(checkCombination)
+  .superRefine(checkStages);
 
 /** sha256 over the packed paths and contents, hex. */
 const hashed = { sourceHash: z.string().regex(/^[0-9a-f]{64}$/) };
@@ -296,4 +309,5 @@ export type FleetDeclaration = z.infer<typeof fleetDeclarationSchema>;
 export type FleetSpec = z.infer<typeof fleetSpecSchema>;
 export type TrainingSpec = FleetSpec["training"];
 export type EndpointSpec = FleetSpec["endpoint"];
+export type { StageSpec } from "./stage.schema.js";
 export type SplitSpec = z.infer<typeof splitSchema>;

@@ -12,6 +12,17 @@ export interface Answers {
   readonly served: readonly number[];
 }
 
+/**
+ * What of training's predictions is not as many as the rows that a served model is asked about, as the object of a
+ * sentence; null when they are.
+ */
+export function missingPredictions(rows: number, predictions: number): string | null {
+  if (predictions === 0) return "no verification:1";
+  if (predictions === rows) return null;
+  const printed = `${predictions} ${predictions === 1 ? "figure" : "figures"} verification:N`;
+  return `${printed} for ${rows} verification ${rows === 1 ? "row" : "rows"}`;
+}
+
 /** As one clause that ends a sentence about the model; null when they are the same. */
 export function differenceOf({ offline, served }: Answers): string | null {
   if (served.length !== offline.length)

@@ -8,7 +8,7 @@ export interface Window {
   readonly ceiling: string;
 }
 
-const DAY_MS = 24 * 60 * 60 * 1000;
+export const DAY_MS = 24 * 60 * 60 * 1000;
 
 /**
  * `[floor, ceiling)`: the ceiling lies `pushbackDays` before `at`, the floor whole months before the ceiling.

@@ -86,6 +86,19 @@ describe("the message", () => {
     expect(waitingMessage(one, last, "keep-waiting").body).toContain("wait on");
     expect(waitingMessage(one, last, "deny").title).toContain("1 model waits");
   });
+
+  test("of a cohort asks for its one decision", () => {
+    const cohort = { ...waiting, isCohort: true };
+    const message = waitingMessage(cohort, { kind: "expire", after: "14d" }, "deny");
+    expect(message.title).toBe(
+      "delays: 37 models wait for one decision, and the time for it, 14d, is up",
+    );
+    expect(message.body).toMatch(/They are denied, all at once\.$/);
+    expect(message.commands).toEqual([
+      "modelfleet models delays --pending",
+      "modelfleet approve delays --cohort 2026-11-01",
+    ]);
+  });
 });
 
 test.each([

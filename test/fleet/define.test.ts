@@ -2,9 +2,10 @@
 import { describe, expect, test } from "vitest";
 import { defineFleet, multiModelEndpoint, policy, postgres, script } from "../../index.js";
 import { SpecError } from "../../fleet/errors.js";
-import { fleetDeclarationSchema, type FleetDeclarationInput } from "../../fleet/spec.schema.js";
+import type { FleetFile } from "../../fleet/define.js";
+import { fleetDeclarationSchema } from "../../fleet/spec.schema.js";
 
-const aFleet = (changes: Partial<FleetDeclarationInput> = {}): FleetDeclarationInput =>
+const aFleet = (changes: Partial<FleetFile> = {}): FleetFile =>
   defineFleet({
     name: "flight-delays",
     source: postgres({

@@ -13,9 +13,10 @@ import {
 import { LIMITS } from "../../fleet/limits.js";
 import { METRIC_DEFINITIONS } from "../../fleet/metrics.js";
 import { combinations, type ParameterRanges } from "../../fleet/ranges.js";
-import { fleetDeclarationSchema, type FleetDeclarationInput } from "../../fleet/spec.schema.js";
+import type { FleetFile } from "../../fleet/define.js";
+import { fleetDeclarationSchema } from "../../fleet/spec.schema.js";
 
-type Tuning = NonNullable<FleetDeclarationInput["tuning"]>;
+type Tuning = NonNullable<FleetFile["tuning"]>;
 
 const aTuning = (changes: Partial<Tuning> = {}): Tuning => ({
   ranges: xgboostRanges,
@@ -28,7 +29,7 @@ const aTuning = (changes: Partial<Tuning> = {}): Tuning => ({
 const aFleet = (
   changes: Partial<Tuning> = {},
   training: Parameters<typeof script>[1] = {},
-): FleetDeclarationInput =>
+): FleetFile =>
   defineFleet({
     name: "flight-delays",
     source: postgres({

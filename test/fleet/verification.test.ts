@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { differenceOf, readPredictions } from "../../fleet/verification.js";
+import { differenceOf, missingPredictions, readPredictions } from "../../fleet/verification.js";
 
 describe("differenceOf", () => {
   test.each([
@@ -38,4 +38,15 @@ test.each([
   ["<html>", [NaN]],
 ])("readPredictions reads %j", (csv, predictions) => {
   expect(readPredictions(csv)).toEqual(predictions);
+});
+
+test.each([
+  [3, 3, null],
+  [1, 1, null],
+  [3, 0, "no verification:1"],
+  [0, 0, "no verification:1"],
+  [3, 1, "1 figure verification:N for 3 verification rows"],
+  [1, 3, "3 figures verification:N for 1 verification row"],
+])("of %i rows and %i predictions it says %j", (rows, predictions, said) => {
+  expect(missingPredictions(rows, predictions)).toBe(said);
 });
