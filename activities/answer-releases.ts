@@ -42,8 +42,8 @@ export async function rejectRequests(
     const version = known[index];
     const outcome =
       version !== undefined && isServing(version)
-        ? servingOutcome(version)
-        : rejectedOutcome(request);
+        ? servingOutcome(place, version)
+        : rejectedOutcome(place, request);
     return answerRelease(temporal, request, outcome);
   });
 }
@@ -61,14 +61,22 @@ export async function answerRelease(
   }
 }
 
-export const servingOutcome = ({ version, address }: AskedVersion): PublicationOutcome => ({
+export const servingOutcome = (
+  { stage }: StageRef,
+  { version, address }: AskedVersion,
+): PublicationOutcome => ({
   kind: "serving",
+  stage,
   version,
   targetModel: address.targetModel,
 });
 
-export const rejectedOutcome = ({ version, because }: RejectedRequest): PublicationOutcome => ({
+export const rejectedOutcome = (
+  { stage }: StageRef,
+  { version, because }: RejectedRequest,
+): PublicationOutcome => ({
   kind: "rejected",
+  stage,
   version,
   because,
 });

@@ -1,12 +1,11 @@
 /** Copies approved artifacts to where a stage's endpoint loads its models from. */
-import type { S3Client } from "@aws-sdk/client-s3";
 import { log } from "@temporalio/activity";
 import type { Client } from "@temporalio/client";
-import type pg from "pg";
 import { hasOwnEndpoint, replacesInPlace } from "../fleet/serving.js";
 import { withdrawalWords } from "../fleet/way-back.js";
 import type { Publication } from "../workflows/messages.js";
 import { rejectRequests, type RejectedRequest } from "./answer-releases.js";
+import { atStage, type AtStage, type StageReach } from "./at-stage.js";
 import { inParallel } from "./in-parallel.js";
 import {
   readAskedVersions,
@@ -14,16 +13,17 @@ import {
   type AskedVersion,
   type StageRef,
 } from "./ledger/publications.js";
+import { readSpec } from "./ledger/specs.js";
 import { wantVersion } from "./ledger/customer-endpoints.js";
 import { withHeartbeat } from "./patience.js";
 import { copyArtifact } from "./served-artifacts.js";
+import { copyCode } from "./served-code.js";
 
-export interface ArtifactDependencies {
-  readonly ledger: pg.Pool;
-  readonly s3: S3Client;
+export interface ArtifactDependencies extends StageReach {
   readonly temporal: Client;
-  readonly bucket: string;
 }
+
+type Store = AtStage<ArtifactDependencies>;
 
 /** Some publications of one stage of one fleet. */
 export interface PublicationBatch {
@@ -82,16 +82,31 @@ async function copyBatch(
     place,
     accepted.map(({ version }) => version),
   );
-  await inParallel(COPIES_AT_A_TIME, accepted, async ({ request, version }) => {
-    const because = await copy(dependencies, place, version);
-    if (because !== null) rejected.push({ ...request, because });
-    else if (replacesInPlace(version.serving) && version.publication?.state !== "serving")
-      overwritten.add(request.customerKey);
-  });
+  if (accepted.length > 0) {
+    const store = await atStage(dependencies, place);
+    const versions = accepted.map(({ version }) => version);
+    await copyCodeOf(store, fleet, versions);
+    await inParallel(COPIES_AT_A_TIME, accepted, async ({ request, version }) => {
+      const because = await copy(store, place, version);
+      if (because !== null) rejected.push({ ...request, because });
+      else if (replacesInPlace(version.serving) && version.publication?.state !== "serving")
+        overwritten.add(request.customerKey);
+    });
+  }
   await rejectRequests(dependencies, place, rejected);
   const copied = publications.length - rejected.length;
   log.info("artifacts copied", { ...place, copied, rejected: rejected.length });
   return { rejected: rejected.map(refused), overwritten: [...overwritten] };
+}
+
+/** Versions of one cycle share it. */
+async function copyCodeOf(
+  store: Store,
+  fleet: string,
+  versions: readonly AskedVersion[],
+): Promise<void> {
+  for (const specHash of new Set(versions.map((version) => version.specHash)))
+    if (specHash !== null) await copyCode(store, await readSpec(store.ledger, { fleet, specHash }));
 }
 
 const refused = ({ customerKey, version, because }: RejectedRequest): RejectedPublication => ({
@@ -108,14 +123,17 @@ const isOverwriting = (version: AskedVersion | undefined): boolean =>
 /** Why the version may not be published; null when it may. What was approved and then rejected may try again. */
 export function refusalOf(asked: AskedVersion | undefined): string | null {
   const release = asked?.release;
-  if (!release || release.state === "pending" || release.decidedBy === null)
+  if (asked === undefined || !release || isUnapproved(asked))
     return "no approval on record: a person or the fleet's policy approves a version first";
   if (release.withdrawal !== null) return withdrawalWords(release.withdrawal);
-  if (release.state === "denied") return `${release.decidedBy} denied it`;
-  const serving = asked?.servingVersion ?? null;
-  if (serving !== null && asked !== undefined && asked.version < serving)
+  if (release.state === "denied") return `${release.decidedBy ?? "somebody"} denied it`;
+  if (asked.stageApproval === "stage" && !asked.isStageApproved)
+    return "nobody has approved it for this stage, which wants an approval of its own";
+  const serving = asked.servingVersion;
+  if (serving !== null && asked.version < serving)
     return `version ${serving} serves, which is newer`;
   switch (release.state) {
+    case "pending":
     case "approved":
     case "serving":
     case "rejected":
@@ -129,9 +147,13 @@ export function refusalOf(asked: AskedVersion | undefined): string | null {
   }
 }
 
+/** Nor may the stage take what nobody has decided about. */
+const isUnapproved = ({ release, stageApproval }: AskedVersion): boolean =>
+  release?.state === "pending" ? stageApproval !== "none" : release?.decidedBy === null;
+
 /** Why there is nothing to copy; null when the copy is in place, and an endpoint of the customer's own is told. */
 async function copy(
-  store: ArtifactDependencies,
+  store: Store,
   place: StageRef,
   { customerKey, release, publication, serving, address, ...asked }: AskedVersion,
 ): Promise<string | null> {

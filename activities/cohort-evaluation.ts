@@ -12,7 +12,9 @@ import type { Evaluation } from "../fleet/metrics.js";
 import { withoutSecrets } from "./application-failure.js";
 import { artifactsOf, resultLines, type ResultLine } from "./cohort-results.js";
 import { describeJob } from "./describe-job.js";
-import { assertComplete, completed, improvementOf } from "./evaluation.js";
+import { assertComplete, completed, improvementOf, type Asked } from "./evaluation.js";
+import { recordTrainingCost } from "./job-cost.js";
+import { recordFitSeconds, type FitSeconds } from "./ledger/cost-shares.js";
 import { readCycle, type Cycle, type CycleRef } from "./ledger/cycles.js";
 import {
   cohortPages,
@@ -24,7 +26,11 @@ import {
 import { recordEvaluations } from "./ledger/cohort-evaluations.js";
 import type { NewEvaluation } from "./ledger/evaluations.js";
 import { recordEnded } from "./ledger/jobs.js";
-import { recordPackedResults, type PackedResult } from "./ledger/packed-searches.js";
+import {
+  recordFailedSearches,
+  recordPackedResults,
+  type PackedResult,
+} from "./ledger/packed-searches.js";
 import { withHeartbeat } from "./patience.js";
 
 export interface CohortEvaluationDependencies {
@@ -62,6 +68,7 @@ export const createCohortEvaluationActivities = (dependencies: CohortEvaluationD
       const { BillableTimeInSeconds: billableSeconds } = cohort.job;
       const jobName = input.trainingJobName;
       await recordEnded(dependencies.ledger, { jobName, status: "Completed", billableSeconds });
+      await recordTrainingCost(dependencies.ledger, jobName, cohort.job);
       return countCohort(dependencies.ledger, input);
     };
     return withHeartbeat(evaluate, () => ({ customers: done }));
@@ -75,8 +82,8 @@ interface Cohort {
   readonly trainingJobName: string;
   /** The checkpoint folder. */
   readonly folder: string;
-  /** Versions of the champions, by customer. */
-  readonly members: ReadonlyMap<string, number | null>;
+  /** By customer. */
+  readonly members: ReadonlyMap<string, Asked>;
   readonly artifacts: ReadonlySet<string>;
 }
 
@@ -86,9 +93,10 @@ async function openCohort(
 ): Promise<Cohort> {
   const cycle = await readCycle(ledger, ref);
   const job = completed(await describeJob(sagemaker, trainingJobName), trainingJobName);
-  const members = new Map<string, number | null>();
+  const members = new Map<string, Asked>();
   for await (const page of cohortPages(ledger, ref))
-    for (const { customerKey, championVersion } of page) members.set(customerKey, championVersion);
+    for (const { customerKey, championVersion, verificationRows } of page)
+      members.set(customerKey, { championVersion, verificationRows });
   const folder = job.CheckpointConfig?.S3Uri ?? "";
   const artifacts = await artifactsOf(s3, folder, members);
   return { cycle, job, trainingJobName, folder, members, artifacts };
@@ -98,6 +106,7 @@ interface JudgedPage {
   readonly evaluations: readonly NewEvaluation[];
   readonly failures: readonly CohortFailure[];
   readonly searches: readonly PackedResult[];
+  readonly seconds: readonly FitSeconds[];
 }
 
 async function record(ledger: pg.Pool, cohort: Cohort, page: JudgedPage): Promise<void> {
@@ -105,8 +114,10 @@ async function record(ledger: pg.Pool, cohort: Cohort, page: JudgedPage): Promis
   await recordEvaluations(ledger, cycle, page.evaluations);
   await recordCohortFailures(ledger, cycle, page.failures);
   // The folder is named after the work: so are its searches.
-  const workHash = folder.split("/").at(-2) ?? "";
-  await recordPackedResults(ledger, { ...cycle, workHash }, page.searches);
+  const work = { ...cycle, workHash: folder.split("/").at(-2) ?? "" };
+  await recordPackedResults(ledger, work, page.searches);
+  await recordFailedSearches(ledger, work, page.failures);
+  await recordFitSeconds(ledger, cycle, page.seconds);
 }
 
 /** Takes lines as they come, and gives out by the page what they come to. */
@@ -119,6 +130,7 @@ class Judge {
   private evaluations: NewEvaluation[] = [];
   private failures: CohortFailure[] = [];
   private searches: PackedResult[] = [];
+  private seconds: FitSeconds[] = [];
 
   constructor(cohort: Cohort) {
     this.cohort = cohort;
@@ -144,11 +156,14 @@ class Judge {
       // In one statement the customer must not stand twice.
       this.evaluations = this.evaluations.filter((one) => one.customerKey !== customerKey);
       this.failures = this.failures.filter((one) => one.customerKey !== customerKey);
+      this.searches = this.searches.filter((one) => one.customerKey !== customerKey);
       this.fail(customerKey, "the job tells of it twice: which of its models is meant?");
       return;
     }
     this.told.add(customerKey);
     this.done++;
+    if (result.kind !== "unreadable" && result.seconds !== null)
+      this.seconds.push({ customerKey, seconds: result.seconds });
     if (result.kind === "fitted") this.judge(customerKey, result.evaluation);
     else this.fail(customerKey, result.reason);
     if (result.kind === "fitted" && result.trials.length > 0)
@@ -166,17 +181,18 @@ class Judge {
   }
 
   page(): JudgedPage {
-    const { evaluations, failures, searches } = this;
-    [this.evaluations, this.failures, this.searches] = [[], [], []];
-    return { evaluations, failures, searches };
+    const { evaluations, failures, searches, seconds } = this;
+    [this.evaluations, this.failures, this.searches, this.seconds] = [[], [], [], []];
+    return { evaluations, failures, searches, seconds };
   }
 
   private judge(customerKey: string, evaluation: Evaluation): void {
     const { cycle, trainingJobName, folder, members, artifacts } = this.cohort;
     const { spec, testing } = cycle;
-    const championVersion = members.get(customerKey) ?? null;
+    const asked = members.get(customerKey) ?? { championVersion: null, verificationRows: 0 };
+    const { championVersion } = asked;
     try {
-      assertComplete(evaluation, championVersion);
+      assertComplete(evaluation, asked);
     } catch (error) {
       if (!(error instanceof ApplicationFailure)) throw error;
       this.fail(customerKey, error.message);

@@ -1,13 +1,11 @@
 /** Publishes a cohort in pages: its artifacts are copied, a sample is asked, its customers are pointed to it. */
-import type { S3Client } from "@aws-sdk/client-s3";
-import type { SageMakerRuntimeClient } from "@aws-sdk/client-sagemaker-runtime";
 import { activityInfo, log } from "@temporalio/activity";
 import { WorkflowNotFoundError, type Client } from "@temporalio/client";
-import type pg from "pg";
 import { LIMITS } from "../fleet/limits.js";
 import { endpointName } from "../fleet/names.js";
 import { cohortPublished, type CohortPublished } from "../workflows/messages.js";
 import { refusalOf } from "./artifacts.js";
+import { atStage, type AtStage, type StageReach } from "./at-stage.js";
 import { inParallel } from "./in-parallel.js";
 import {
   readMemberKeys,
@@ -29,18 +27,18 @@ import {
   recordRejected,
   type AskedVersion,
 } from "./ledger/publications.js";
+import { readSpec } from "./ledger/specs.js";
 import { withHeartbeat } from "./patience.js";
 import { deletePointer, putPointer } from "./pointers.js";
 import { copyArtifact } from "./served-artifacts.js";
+import { copyCode } from "./served-code.js";
 import { verifyModel } from "./verification.js";
 
-export interface CohortPublicationDependencies {
-  readonly ledger: pg.Pool;
-  readonly s3: S3Client;
-  readonly runtime: SageMakerRuntimeClient;
+export interface CohortPublicationDependencies extends StageReach {
   readonly temporal: Client;
-  readonly bucket: string;
 }
+
+type StageDependencies = AtStage<CohortPublicationDependencies>;
 
 /** The next page begins after this member. */
 export interface CohortPage extends CohortPlace {
@@ -73,21 +71,21 @@ export const createCohortPublicationActivities = (dependencies: CohortPublicatio
    * ledger. Heartbeats.
    */
   copyCohortPage: (page: CohortPage): Promise<PageReport> =>
-    withHeartbeat(() => copyPage(dependencies, page)),
+    withHeartbeat(async () => copyPage(await atStage(dependencies, page), page)),
 
   /**
    * Asks a sample of the members, spread over the cohort, for the predictions that training made. Those that answer
    * otherwise are rejected in the ledger. Heartbeats.
    */
   verifyCohort: (place: CohortPlace): Promise<SampleVerdict> =>
-    withHeartbeat(() => verifySample(dependencies, place)),
+    withHeartbeat(async () => verifySample(await atStage(dependencies, place), place)),
 
   /**
    * Lets the next members serve, and points their customers to them; with `verify` only those that answer as in
    * training. Whoever was denied meanwhile does not begin to serve. Heartbeats.
    */
   pointCohortPage: (page: CohortPage & { readonly verify: boolean }): Promise<PageReport> =>
-    withHeartbeat(() => pointPage(dependencies, page)),
+    withHeartbeat(async () => pointPage(await atStage(dependencies, page), page)),
 
   /**
    * Tells the release what became of the members. With a reason why the cohort cannot be published, those that do
@@ -107,7 +105,7 @@ const reportOf = (keys: readonly string[]): PageReport => ({
 });
 
 async function copyPage(
-  dependencies: CohortPublicationDependencies,
+  dependencies: StageDependencies,
   { after, ...place }: CohortPage,
 ): Promise<PageReport> {
   const { ledger } = dependencies;
@@ -124,6 +122,9 @@ async function copyPage(
   );
   // The rows come first: a copy that nobody knows of could not be taken away.
   await recordCopied(ledger, { fleet, stage }, accepted);
+  for (const specHash of new Set(accepted.map((member) => member.specHash)))
+    if (specHash !== null)
+      await copyCode(dependencies, await readSpec(ledger, { fleet, specHash }));
   const rejected = asked.flatMap((member) => {
     const because = refusalOf(member);
     return because === null || isOver(member) ? [] : [{ ...member, because }];
@@ -143,7 +144,7 @@ const isOver = ({ release }: AskedVersion): boolean =>
   release?.state === "denied" || release?.state === "withdrawn" || release?.state === "retired";
 
 async function verifySample(
-  dependencies: CohortPublicationDependencies,
+  dependencies: StageDependencies,
   place: CohortPlace,
 ): Promise<SampleVerdict> {
   const { ledger } = dependencies;
@@ -166,7 +167,7 @@ interface Verified {
 }
 
 async function ask(
-  { ledger, runtime }: CohortPublicationDependencies,
+  { ledger, runtime }: StageDependencies,
   place: CohortPlace,
   keys: readonly string[],
 ): Promise<Verified> {
@@ -193,7 +194,7 @@ async function ask(
 }
 
 async function pointPage(
-  dependencies: CohortPublicationDependencies,
+  dependencies: StageDependencies,
   { after, verify, ...place }: CohortPage & { readonly verify: boolean },
 ): Promise<PageReport> {
   const { ledger } = dependencies;
@@ -213,7 +214,7 @@ async function pointPage(
 
 /** Those of the page that are ready. */
 async function verifyPage(
-  dependencies: CohortPublicationDependencies,
+  dependencies: StageDependencies,
   place: CohortPlace,
   keys: readonly string[],
 ): Promise<Readonly<Record<string, Answered>>> {
@@ -228,7 +229,7 @@ async function verifyPage(
 }
 
 const putPointers = (
-  dependencies: CohortPublicationDependencies,
+  dependencies: StageDependencies,
   place: CohortPlace,
   members: readonly LockedMember[],
   modelPackageArn: string,
@@ -242,7 +243,7 @@ const putPointers = (
 
 /** To what the ledger says serves. */
 const restorePointers = (
-  dependencies: CohortPublicationDependencies,
+  dependencies: StageDependencies,
   place: CohortPlace,
   members: readonly LockedMember[],
 ): Promise<void> =>

@@ -1,15 +1,14 @@
 /** Takes a denied cohort out of service in pages: records the denial, puts back what serves instead, tidies up. */
-import { DeleteObjectsCommand, type S3Client } from "@aws-sdk/client-s3";
+import { DeleteObjectsCommand } from "@aws-sdk/client-s3";
 import type { SageMakerClient } from "@aws-sdk/client-sagemaker";
-import type { SageMakerRuntimeClient } from "@aws-sdk/client-sagemaker-runtime";
 import { log } from "@temporalio/activity";
 import { WorkflowNotFoundError, type Client } from "@temporalio/client";
-import type pg from "pg";
 import { FAILURES } from "../fleet/errors.js";
 import { LIMITS } from "../fleet/limits.js";
 import { endpointName, s3Keys, targetModel } from "../fleet/names.js";
 import { membersWithdrawn, workflowIds, type Decision } from "../workflows/messages.js";
 import { permanent } from "./application-failure.js";
+import { atStage, type AtStage, type StageReach } from "./at-stage.js";
 import type { CohortPage } from "./cohort-publication.js";
 import { inParallel } from "./in-parallel.js";
 import type { Answered, CohortPlace } from "./ledger/cohort-members.js";
@@ -26,6 +25,7 @@ import {
   type Move,
 } from "./ledger/cohort-withdrawals.js";
 import { learnSizes, readCohort, type CohortState } from "./ledger/cohorts.js";
+import type { StageRef } from "./ledger/publications.js";
 import type { CustomerVersion } from "./ledger/withdrawals.js";
 import { withHeartbeat } from "./patience.js";
 import { deletePointer, putPointer } from "./pointers.js";
@@ -35,14 +35,24 @@ import { copyArtifact, heldVersion } from "./served-artifacts.js";
 import { settleWithdrawal } from "./settle-withdrawal.js";
 import { verifyModel } from "./verification.js";
 
-export interface CohortWithdrawalDependencies {
-  readonly ledger: pg.Pool;
-  readonly s3: S3Client;
+export interface CohortWithdrawalDependencies extends StageReach {
+  /** Where the model registry is: the home account's. */
   readonly sagemaker: SageMakerClient;
-  readonly runtime: SageMakerRuntimeClient;
   readonly temporal: Client;
-  readonly bucket: string;
 }
+
+/** The stage's clients, and the home account's registry. */
+type StageDependencies = AtStage<CohortWithdrawalDependencies> & {
+  readonly registry: SageMakerClient;
+};
+
+const reach = async (
+  dependencies: CohortWithdrawalDependencies,
+  place: StageRef,
+): Promise<StageDependencies> => ({
+  ...(await atStage(dependencies, place)),
+  registry: dependencies.sagemaker,
+});
 
 const OBJECTS_AT_A_TIME = 32;
 /** Each may keep one worker of the container busy with loading. */
@@ -66,7 +76,7 @@ export const createCohortWithdrawalActivities = (dependencies: CohortWithdrawalD
   settleCohortPage: (
     page: CohortPage & { readonly refreshed: boolean },
   ): Promise<{ after: string | null; open: number }> =>
-    withHeartbeat(() => settlePage(dependencies, page)),
+    withHeartbeat(async () => settlePage(await reach(dependencies, page), page)),
 
   /** Tells the withdrawal what became of the members. Heartbeats. */
   answerCohortWithdrawal: (
@@ -75,7 +85,7 @@ export const createCohortWithdrawalActivities = (dependencies: CohortWithdrawalD
 
   /** Takes artifacts away once nobody is sent to them any more, so that they cannot be loaded again. Heartbeats. */
   removeCohortArtifacts: (page: CohortPage): Promise<{ after: string | null }> =>
-    withHeartbeat(() => removePage(dependencies, page)),
+    withHeartbeat(async () => removePage(await reach(dependencies, page), page)),
 });
 export type CohortWithdrawalActivities = ReturnType<typeof createCohortWithdrawalActivities>;
 
@@ -120,7 +130,7 @@ function refusalOf(state: CohortState): string | null {
 }
 
 async function settlePage(
-  dependencies: CohortWithdrawalDependencies,
+  dependencies: StageDependencies,
   { after, refreshed, ...place }: CohortPage & { readonly refreshed: boolean },
 ): Promise<{ after: string | null; open: number }> {
   const { ledger } = dependencies;
@@ -154,7 +164,7 @@ interface Candidate {
 
 /** What cannot be done so is left open: after a refresh each is looked at by itself. */
 async function moveTogether(
-  dependencies: CohortWithdrawalDependencies,
+  dependencies: StageDependencies,
   place: CohortPlace,
   keys: readonly string[],
   versions: ReadonlyMap<string, readonly CustomerVersion[]>,
@@ -194,20 +204,20 @@ function candidateOf(
 
 /** Versions of one cohort share their package, so there are few to ask about. */
 async function acceptedByRegistry(
-  { sagemaker }: CohortWithdrawalDependencies,
+  { registry }: StageDependencies,
   candidates: readonly Candidate[],
 ): Promise<Candidate[]> {
   const packages = new Set(candidates.flatMap(({ next }) => next?.modelPackageArn ?? []));
   const rejected = new Set<string>();
   await inParallel(MODELS_AT_A_TIME, [...packages], async (arn) => {
-    if (await isRejectedInRegistry(sagemaker, arn)) rejected.add(arn);
+    if (await isRejectedInRegistry(registry, arn)) rejected.add(arn);
   });
   return candidates.filter(({ next }) => next === null || !rejected.has(next.modelPackageArn));
 }
 
 /** Those whose artifact is where the endpoint loads it from: it is, unless somebody has tidied up. */
 async function inPlace(
-  dependencies: CohortWithdrawalDependencies,
+  dependencies: StageDependencies,
   place: CohortPlace,
   candidates: readonly Candidate[],
 ): Promise<Candidate[]> {
@@ -222,7 +232,7 @@ async function inPlace(
 
 /** Its share of the sample; at least one model of the page. */
 async function askSample(
-  { ledger, runtime }: CohortWithdrawalDependencies,
+  { ledger, runtime }: StageDependencies,
   place: CohortPlace,
   candidates: readonly Candidate[],
 ): Promise<{ verified: Record<string, Answered>; because: string | null }> {
@@ -252,7 +262,7 @@ async function askSample(
 
 /** As single withdrawals are settled after a refresh. Who waits for one of these by itself is told, too. */
 async function settleEach(
-  dependencies: CohortWithdrawalDependencies,
+  dependencies: StageDependencies,
   place: CohortPlace,
   keys: readonly string[],
 ): Promise<void> {
@@ -286,7 +296,7 @@ async function answer(
 }
 
 async function removePage(
-  { ledger, s3, bucket }: CohortWithdrawalDependencies,
+  { ledger, s3, bucket }: StageDependencies,
   { after, ...place }: CohortPage,
 ): Promise<{ after: string | null }> {
   const page = await readLeftArtifacts(ledger, place, { after, limit: OBJECTS_PER_DELETION });

@@ -19,6 +19,7 @@ import {
   s3Keys,
   targetModel,
 } from "../fleet/names.js";
+import { endpointOfStage } from "../fleet/stages.js";
 import { messageOf, retryable } from "./application-failure.js";
 import { collectConfigs } from "./endpoint-configs.js";
 import { describeEndpoint, refreshEndpoint, refusedWith } from "./endpoint-refresh.js";
@@ -108,7 +109,9 @@ async function serveVersion(
 ): Promise<string> {
   const { fleet } = place;
   const { customerKey, endpointName, version, specHash, modelSpecHash } = errand;
-  const { endpoint } = await readSpec(dependencies.ledger, { fleet, specHash });
+  const capacity = await readSpec(dependencies.ledger, { fleet, specHash });
+  const declared = capacity.stages.find(({ name }) => name === place.stage);
+  const endpoint = endpointOfStage(capacity.endpoint, declared);
   const spec = await readSpec(dependencies.ledger, { fleet, specHash: modelSpecHash ?? specHash });
   const target = targetModel(customerKey, version ?? 0);
   const artifactKey = s3Keys.artifact({ ...place, targetModel: target });

@@ -9,6 +9,7 @@ import type pg from "pg";
 import { CYCLE_KEY } from "../fleet/names.js";
 import type { JobEnded } from "../workflows/messages.js";
 import { FORGOTTEN, isEnd, isNotFound } from "./describe-job.js";
+import { recordTimedCost } from "./job-cost.js";
 import type { CycleRef } from "./ledger/cycles.js";
 import { dismissJob, openJobs, recordEnded } from "./ledger/jobs.js";
 
@@ -31,6 +32,7 @@ export async function endOfCycleJob(
   const failureReason = seen === null ? FORGOTTEN : seen.failureReason || undefined;
   const end = { jobName, status, ...(failureReason === undefined ? {} : { failureReason }) };
   await recordEnded(ledger, { ...end, billableSeconds: seen === null ? undefined : seconds(seen) });
+  await recordTimedCost(ledger, jobName, seen);
   return end;
 }
 

@@ -1,9 +1,11 @@
 /** Opens a cycle, plans which customers it trains, and closes it with its counts. */
 import type pg from "pg";
+import { assertBudgetPriced } from "../fleet/cost-budget.js";
 import { FAILURES } from "../fleet/errors.js";
 import { specHash } from "../fleet/names.js";
 import { mostParallel } from "../fleet/search-size.js";
 import type { FleetSpec } from "../fleet/spec.schema.js";
+import { homeAccount } from "../fleet/stages.js";
 import type { Window } from "../fleet/window.js";
 import type { CycleReport } from "../workflows/messages.js";
 import { permanent } from "./application-failure.js";
@@ -21,6 +23,8 @@ export interface CycleDependencies {
   readonly ledger: pg.Pool;
   /** The AWS account that this worker's credentials belong to. */
   readonly account: string;
+  /** Where its jobs run, and by whose prices they are billed. */
+  readonly region: string;
   /** The account's quota of training jobs at a time, shared by all fleets and workers. */
   readonly maxTrainingJobs: number;
 }
@@ -33,6 +37,8 @@ export interface OpenCycleInput {
   readonly force: boolean;
   /** One training job in place of each search. */
   readonly testing?: boolean;
+  /** What has called for it beside its schedule or a person: it trains those customers only. */
+  readonly cause?: "drift";
 }
 
 export interface PlanCycleInput extends CycleRef {
@@ -53,46 +59,28 @@ export interface CloseCycleInput extends CycleRef {
   readonly reason?: string;
 }
 
-export const createCycleActivities = ({ ledger, account, maxTrainingJobs }: CycleDependencies) => ({
+export const createCycleActivities = ({
+  ledger,
+  account,
+  region,
+  maxTrainingJobs,
+}: CycleDependencies) => ({
   /**
    * Records the spec and the cycle. A cycle that exists is opened again: same id, its data exported anew. Throws
-   * AccountMismatch, or SpecInvalid for jobs that the quota has no room for and for training that numbers its
-   * versions otherwise than the fleet has, before anything is recorded.
+   * AccountMismatch, or SpecInvalid for jobs that the quota has no room for, for a budget over instances whose price is
+   * not known, and for training that numbers its versions otherwise than the fleet has, before anything is recorded.
    */
   async openCycle(input: OpenCycleInput): Promise<{ specHash: string }> {
     const spec = parseSpec(input.spec, input.spec.name);
-    const [stage] = spec.stages;
-    if (stage.account !== account) throw accountMismatch(stage, account);
-    const { testing = false } = input;
+    if (homeAccount(spec) !== account) throw accountMismatch(spec, account);
+    const { testing = false, cause = null } = input;
     if (spec.training.kind === "sharded") assertInstances(spec.training.instances, maxTrainingJobs);
     else if (spec.tuning !== undefined)
       assertRoom(mostParallel(spec.tuning, { testing }), maxTrainingJobs);
+    assertBudgetPriced(spec, region);
     await assertOneNumbering(ledger, spec.name, spec.training.kind);
     const hash = specHash(spec);
-    await ledger.query(
-      `with spec as (
-         insert into fleet_specs (fleet, spec_hash, spec) values ($1, $2, $3) on conflict do nothing)
-       insert into cycles (fleet, cycle, spec_hash, window_floor, window_ceiling, workflow_id, forced,
-                           testing, state)
-       values ($1, $4, $2, $5, $6, $7, $8, $9, 'exporting')
-       on conflict (fleet, cycle) do update
-         set spec_hash = excluded.spec_hash, window_floor = excluded.window_floor,
-             window_ceiling = excluded.window_ceiling, workflow_id = excluded.workflow_id,
-             forced = excluded.forced, testing = excluded.testing, state = excluded.state,
-             rows = null, prepared = null, transformed = null, generation = null, reason = null,
-             ended_at = null`,
-      [
-        spec.name,
-        hash,
-        JSON.stringify(spec),
-        input.cycle,
-        input.window.floor,
-        input.window.ceiling,
-        input.workflowId,
-        input.force,
-        testing,
-      ],
-    );
+    await recordOpened(ledger, { ...input, spec, testing, cause, hash });
     return { specHash: hash };
   },
 
@@ -101,7 +89,7 @@ export const createCycleActivities = ({ ledger, account, maxTrainingJobs }: Cycl
    * SpecInvalid when a sharded job would have more instances than customers to train.
    */
   planCycle: (input: PlanCycleInput): Promise<CyclePlan> =>
-    withHeartbeat(() => planCustomers(ledger, input)),
+    withHeartbeat(() => planCustomers(ledger, { ...input, region })),
 
   /** The customers of one shard that are not done, at most `shardSize`, in order of their keys. */
   async readShard({ fleet, cycle, shard }: ReadShardInput): Promise<{ customerKeys: string[] }> {
@@ -134,8 +122,50 @@ export const createCycleActivities = ({ ledger, account, maxTrainingJobs }: Cycl
 });
 export type CycleActivities = ReturnType<typeof createCycleActivities>;
 
-const accountMismatch = (stage: FleetSpec["stages"][0], account: string) =>
-  permanent(FAILURES.accountMismatch, {
-    message: `stage "${stage.name}" is in account ${stage.account}, the worker's credentials are of ${account}`,
-    hint: "correct stages[0].account in the fleet file, or give the worker credentials of that account",
+async function recordOpened(
+  ledger: pg.Pool,
+  o: Omit<OpenCycleInput, "cause"> & {
+    readonly testing: boolean;
+    readonly cause: "drift" | null;
+    readonly hash: string;
+  },
+): Promise<void> {
+  await ledger.query(
+    `with spec as (
+       insert into fleet_specs (fleet, spec_hash, spec) values ($1, $2, $3) on conflict do nothing),
+     told as (delete from notifications where fleet = $1 and cycle = $4 and kind = 'budget')
+     insert into cycles (fleet, cycle, spec_hash, window_floor, window_ceiling, workflow_id, forced,
+                         testing, cause, state)
+     values ($1, $4, $2, $5, $6, $7, $8, $9, $10, 'exporting')
+     on conflict (fleet, cycle) do update
+       set spec_hash = excluded.spec_hash, window_floor = excluded.window_floor,
+           window_ceiling = excluded.window_ceiling, workflow_id = excluded.workflow_id,
+           forced = excluded.forced, testing = excluded.testing, cause = excluded.cause, state = excluded.state,
+           rows = null, prepared = null, transformed = null, generation = null, reason = null,
+           over_budget = null, ended_at = null`,
+    [
+      o.spec.name,
+      o.hash,
+      JSON.stringify(o.spec),
+      o.cycle,
+      o.window.floor,
+      o.window.ceiling,
+      o.workflowId,
+      o.force,
+      o.testing,
+      o.cause,
+    ],
+  );
+}
+
+function accountMismatch(spec: FleetSpec, account: string) {
+  const [stage] = spec.stages;
+  const [what, where] =
+    spec.account === undefined
+      ? [`stage "${stage.name}" is in account ${stage.account}`, "stages[0].account"]
+      : [`the fleet's home account is ${spec.account}`, "account"];
+  return permanent(FAILURES.accountMismatch, {
+    message: `${what}, the worker's credentials are of ${account}`,
+    hint: `correct ${where} in the fleet file, or give the worker credentials of that account`,
   });
+}

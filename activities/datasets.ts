@@ -17,6 +17,7 @@ import { writeColumns, writeComparison, writeManifest } from "./export/manifest.
 import { RowSplitter } from "./export/row-splitter.js";
 import { UploadWindow } from "./export/upload-window.js";
 import { inWarehouse, type Warehouse } from "./export/warehouse.js";
+import { customersToRetrain } from "./ledger/drift.js";
 import { readCycle, type Cycle, type CycleRef } from "./ledger/cycles.js";
 import { clearDatasets, recordMissingCustomers, releasedKeys } from "./ledger/datasets.js";
 
@@ -25,7 +26,7 @@ export interface DatasetDependencies {
   readonly s3: S3Client;
   readonly bucket: string;
   /** Value of a secret that a spec names, such as WAREHOUSE_URL; undefined when the worker has none. */
-  readonly secret: (name: string) => string | undefined;
+  readonly secret: (name: string) => Promise<string | undefined>;
 }
 
 export interface ExportedDataset {
@@ -47,7 +48,7 @@ export const createDatasetActivities = (dependencies: DatasetDependencies) => ({
     const cycle = await readCycle(dependencies.ledger, input);
     if (cycle.rows !== null) return readExported(dependencies.ledger, cycle);
     const { connection } = cycle.spec.source;
-    const url = dependencies.secret(connection);
+    const url = await dependencies.secret(connection);
     if (url === undefined || url === "") throw secretMissing(connection);
     await clearDatasets(dependencies.ledger, cycle);
     const applicationName = `modelfleet ${cycle.fleet} ${cycle.cycle}`;
@@ -67,11 +68,17 @@ async function exportFrom(
   const query = bindWindow(cycle.spec.source.query, cycle.window);
   const columns = datasetColumns(await describeQuery(warehouse, query), cycle.spec.source);
   refuseUnknownSegments(columns, cycle.spec.gate);
-  const sql = copyQuery({ query, columns, serverVersion: await serverVersion(warehouse) });
+  const chosen = await chosenCustomers(dependencies.ledger, cycle);
+  const sql = copyQuery({
+    query,
+    columns,
+    serverVersion: await serverVersion(warehouse),
+    ...(chosen === null ? {} : { customers: chosen }),
+  });
 
   const written = await streamRows(warehouse, sql, cycle, dependencies);
   if (written.customers === 0) throw noRows(cycle, written);
-  await recordListedCustomers(warehouse, cycle, dependencies);
+  if (chosen === null) await recordListedCustomers(warehouse, cycle, dependencies);
   if (written.rowsWithoutCustomer > 0)
     log.warn("rows without a customer are left out", { rows: written.rowsWithoutCustomer });
 
@@ -94,6 +101,10 @@ async function exportFrom(
   );
   return readExported(dependencies.ledger, cycle);
 }
+
+/** Of a cycle that drift has called for; null: all of them. */
+const chosenCustomers = (ledger: pg.Pool, { fleet, cycle, cause }: Cycle) =>
+  cause === "drift" ? customersToRetrain(ledger, { fleet, run: cycle }) : Promise.resolve(null);
 
 /** The one COPY. When something goes wrong, no upload goes on behind our back. */
 async function streamRows(

@@ -29,18 +29,23 @@ import {
   hasSchedule,
   isCycle,
 } from "./fleet-workflows.js";
+import { atStage, type StageReach } from "./at-stage.js";
 import { inParallel } from "./in-parallel.js";
 import { countRows, forgetFleet, forgetStage, readKnownEndpoints } from "./ledger/destruction.js";
 import { patiently, pause, withHeartbeat } from "./patience.js";
 
-export interface DestructionDependencies {
-  readonly ledger: pg.Pool;
+export interface DestructionDependencies extends StageReach {
   readonly s3: S3Client;
+  /** Where the model registry is: the home account's. */
   readonly sagemaker: SageMakerClient;
   readonly temporal: Client;
-  readonly bucket: string;
   readonly pollSeconds: number;
 }
+
+/** An account in which something of the fleet may be. */
+type Site = Pick<DestructionDependencies, "s3" | "sagemaker" | "bucket" | "pollSeconds"> & {
+  readonly ledger: pg.Pool;
+};
 
 /** So many names of each kind are told; the count is of all. */
 const NAMES_TOLD = 100;
@@ -118,14 +123,11 @@ async function takeInventory(
 ): Promise<FleetInventory> {
   const { ledger, sagemaker, temporal } = dependencies;
   const { fleet, stage } = part;
-  const endpoints = await findEndpoints(sagemaker, part);
-  const parts = await endpointNames(dependencies, part, endpoints);
-  const configs: string[] = [];
-  const models: string[] = [];
-  await inParallel(AT_A_TIME, parts, async (endpoint) => {
-    configs.push(...(await findConfigs(sagemaker, endpoint)));
-    models.push(...(await findModels(sagemaker, endpoint)));
-  });
+  const sites = await sitesOf(dependencies, part);
+  const found = await Promise.all(accountsOf(sites).map((site) => findParts(site, part)));
+  const endpoints = found.flatMap((one) => one.endpoints);
+  const configs = found.flatMap((one) => one.configs);
+  const models = found.flatMap((one) => one.models);
   const workflows = await findWorkflows(temporal, part);
   const isWhole = stage === undefined;
   if (isWhole) models.push(...(await findPreprocessorModels(sagemaker, fleet)));
@@ -136,12 +138,47 @@ async function takeInventory(
     endpointConfigs: told(configs),
     models: told(models),
     modelPackageGroups: told(isWhole ? await findPackageGroups(sagemaker, fleet) : []),
-    objects: await countObjects(dependencies, part),
+    objects: await countObjects(sites, part),
     hasSchedule: isWhole && (await hasSchedule(temporal, fleet)),
     workflows: told(workflows.map(({ workflowId }) => workflowId)),
     cycles: workflows.filter(isCycle).map(({ workflowId }) => workflowId),
     ledgerRows: isWhole ? await countRows(ledger, fleet) : {},
   };
+}
+
+/**
+ * Where the part's stages are; of a whole fleet the home account first, where the rest of it is. Reached with each
+ * stage's own credentials.
+ */
+async function sitesOf(dependencies: DestructionDependencies, part: FleetPart): Promise<Site[]> {
+  const { fleet, stage: only } = part;
+  const { stages } = await readKnownEndpoints(dependencies.ledger, fleet);
+  const sites: Site[] = only === undefined ? [dependencies] : [];
+  for (const stage of only === undefined ? stages : [only])
+    sites.push(await atStage(dependencies, { fleet, stage }));
+  return sites;
+}
+
+/** One of each set of clients: stages of one account and region share it. */
+const accountsOf = (sites: readonly Site[]): Site[] =>
+  sites.filter(
+    (site, place) => sites.findIndex(({ sagemaker }) => sagemaker === site.sagemaker) === place,
+  );
+
+/** One of each bucket. */
+const storesOf = (sites: readonly Site[]): Site[] =>
+  sites.filter((site, place) => sites.findIndex(({ bucket }) => bucket === site.bucket) === place);
+
+async function findParts(site: Site, part: FleetPart) {
+  const endpoints = await findEndpoints(site.sagemaker, part);
+  const configs: string[] = [];
+  const models: string[] = [];
+  const names = await endpointNames(site, part, endpoints);
+  await inParallel(AT_A_TIME, names, async (endpoint) => {
+    configs.push(...(await findConfigs(site.sagemaker, endpoint)));
+    models.push(...(await findModels(site.sagemaker, endpoint)));
+  });
+  return { endpoints, configs, models };
 }
 
 const told = (names: readonly string[]): Found => ({
@@ -151,7 +188,7 @@ const told = (names: readonly string[]): Found => ({
 
 /** Those that there are, and those whose parts an earlier attempt may have left behind. */
 async function endpointNames(
-  { ledger }: DestructionDependencies,
+  { ledger }: Site,
   { fleet, stage: only }: FleetPart,
   found: readonly string[],
 ): Promise<string[]> {
@@ -170,9 +207,17 @@ async function destroyEndpoints(
   part: FleetPart,
 ): Promise<void> {
   const { sagemaker } = dependencies;
+  for (const site of accountsOf(await sitesOf(dependencies, part)))
+    await destroyEndpointsAt(site, part);
+  if (part.stage === undefined)
+    await deleteModels(sagemaker, await findPreprocessorModels(sagemaker, part.fleet));
+}
+
+async function destroyEndpointsAt(site: Site, part: FleetPart): Promise<void> {
+  const { sagemaker } = site;
   const endpoints = await findEndpoints(sagemaker, part);
-  await inParallel(AT_A_TIME, endpoints, (name) => deleteEndpoint(dependencies, name));
-  const all = await endpointNames(dependencies, part, endpoints);
+  await inParallel(AT_A_TIME, endpoints, (name) => deleteEndpoint(site, name));
+  const all = await endpointNames(site, part, endpoints);
   await inParallel(AT_A_TIME, all, async (endpoint) => {
     for (const EndpointConfigName of await findConfigs(sagemaker, endpoint))
       await unlessGone(() =>
@@ -180,8 +225,6 @@ async function destroyEndpoints(
       );
     await deleteModels(sagemaker, await findModels(sagemaker, endpoint));
   });
-  if (part.stage === undefined)
-    await deleteModels(sagemaker, await findPreprocessorModels(sagemaker, part.fleet));
   log.info("endpoints destroyed", { ...part, endpoints: endpoints.length });
 }
 
@@ -192,7 +235,7 @@ async function deleteModels(sagemaker: SageMakerClient, names: readonly string[]
 
 /** One that is being made or changed can only be deleted afterwards. */
 async function deleteEndpoint(
-  { sagemaker, pollSeconds }: DestructionDependencies,
+  { sagemaker, pollSeconds }: Site,
   EndpointName: string,
 ): Promise<void> {
   for (;;) {
@@ -236,25 +279,27 @@ async function unlessGone(remove: () => Promise<unknown>): Promise<void> {
 const prefixOf = ({ fleet, stage }: FleetPart): string =>
   stage === undefined ? s3Keys.fleet(fleet) : s3Keys.stage(fleet, stage);
 
-async function countObjects({ s3, bucket }: DestructionDependencies, part: FleetPart) {
+async function countObjects(sites: readonly Site[], part: FleetPart) {
   const prefix = prefixOf(part);
   let [count, bytes] = [0, 0];
-  for await (const page of objectPages(s3, bucket, prefix)) {
-    count += page.length;
-    bytes += page.reduce((sum, { Size = 0 }) => sum + Size, 0);
-  }
-  return { prefix: `s3://${bucket}/${prefix}`, count, bytes };
+  for (const { s3, bucket } of storesOf(sites))
+    for await (const page of objectPages(s3, bucket, prefix)) {
+      count += page.length;
+      bytes += page.reduce((sum, { Size = 0 }) => sum + Size, 0);
+    }
+  return { prefix: `s3://${sites[0]?.bucket ?? ""}/${prefix}`, count, bytes };
 }
 
 async function destroyObjects(
-  { s3, bucket }: DestructionDependencies,
+  dependencies: DestructionDependencies,
   part: FleetPart,
 ): Promise<void> {
-  for await (const page of objectPages(s3, bucket, prefixOf(part))) {
-    const Objects = page.map(({ Key }) => ({ Key }));
-    if (Objects.length > 0)
-      await s3.send(new DeleteObjectsCommand({ Bucket: bucket, Delete: { Objects, Quiet: true } }));
-  }
+  for (const { s3, bucket } of storesOf(await sitesOf(dependencies, part)))
+    for await (const page of objectPages(s3, bucket, prefixOf(part))) {
+      const Objects = page.map(({ Key }) => ({ Key }));
+      const Delete = { Objects, Quiet: true };
+      if (Objects.length > 0) await s3.send(new DeleteObjectsCommand({ Bucket: bucket, Delete }));
+    }
 }
 
 async function* objectPages(s3: S3Client, Bucket: string, Prefix: string) {

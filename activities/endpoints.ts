@@ -1,22 +1,21 @@
 /** Keeps a stage's endpoint as the fleet declares it, and points customers to verified models. */
-import type { S3Client } from "@aws-sdk/client-s3";
-import type { SageMakerClient } from "@aws-sdk/client-sagemaker";
-import type { SageMakerRuntimeClient } from "@aws-sdk/client-sagemaker-runtime";
 import { log } from "@temporalio/activity";
 import type { Client } from "@temporalio/client";
-import type pg from "pg";
 import { endpointName } from "../fleet/names.js";
+import { endpointOfStage, isStaged, promotionStages } from "../fleet/stages.js";
 import { hasOwnEndpoint } from "../fleet/serving.js";
 import type { FleetSpec } from "../fleet/spec.schema.js";
 import { DEFAULT_PACE, type Publication } from "../workflows/messages.js";
 import { answerRelease, isServing, rejectRequests, servingOutcome } from "./answer-releases.js";
 import type { PublicationBatch } from "./artifacts.js";
+import { atStage, type AtStage, type StageReach } from "./at-stage.js";
 import { settleCustomerEndpoints } from "./customer-endpoints.js";
 import { collectConfigs } from "./endpoint-configs.js";
 import { endpointParts } from "./endpoint-request.js";
 import { refreshEndpoint } from "./endpoint-refresh.js";
 import { inParallel } from "./in-parallel.js";
 import { readCustomerEndpoint } from "./ledger/customer-endpoints.js";
+import { readStage } from "./ledger/stages.js";
 import { readReleasedSpec } from "./ledger/released-spec.js";
 import {
   readAskedVersions,
@@ -26,23 +25,19 @@ import {
 } from "./ledger/publications.js";
 import { withHeartbeat } from "./patience.js";
 import { putPointer } from "./pointers.js";
-import { refreshPipelines, removeUnusedEndpoints } from "./pipeline-endpoints.js";
+import { refreshPipelines } from "./pipeline-endpoints.js";
+import { removeUnusedEndpoints } from "./unused-endpoints.js";
 import { verifyModel, type Verdict } from "./verification.js";
 
-export interface EndpointDependencies {
-  readonly ledger: pg.Pool;
-  readonly sagemaker: SageMakerClient;
-  readonly runtime: SageMakerRuntimeClient;
-  readonly s3: S3Client;
+export interface EndpointDependencies extends StageReach {
   readonly temporal: Client;
-  readonly region: string;
-  readonly bucket: string;
-  readonly roleArn: string;
   /** At most so many seconds between looks at an endpoint that is being made or changed. */
   readonly pollSeconds: number;
   /** Clients follow the pointer within this time; by default that of a withdrawal. */
   readonly graceSeconds?: number;
 }
+
+type StageDependencies = AtStage<EndpointDependencies>;
 
 export interface EnsureEndpointInput {
   readonly fleet: string;
@@ -63,15 +58,18 @@ export const createEndpointActivities = (dependencies: EndpointDependencies) => 
    */
   async ensureEndpoint(input: EnsureEndpointInput): Promise<{ endpointName: string }> {
     const { fleet, stage } = input;
-    const spec = await readReleasedSpec(dependencies.ledger, fleet);
+    const declared = await readStage(dependencies.ledger, { fleet, stage });
+    const at = isStaged(promotionStages(declared.spec)) ? stage : null;
+    const spec = await readReleasedSpec(dependencies.ledger, fleet, { stage: at });
     const progress = { done: 0, of: 0 };
     await withHeartbeat(
       async () => {
+        const there = await atStage(dependencies, input);
         const { kind } = spec.endpoint;
-        if (kind === "multi-model") await refreshShared(dependencies, input, spec);
-        await refreshPipelines(dependencies, { fleet, stage });
+        if (kind === "multi-model") await refreshShared(there, input, spec);
+        await refreshPipelines(there, { fleet, stage });
         // Also of a fleet that has just changed its mind.
-        await settleCustomerEndpoints(dependencies, { fleet, stage }, (done, of) =>
+        await settleCustomerEndpoints(there, { fleet, stage }, (done, of) =>
           Object.assign(progress, { done, of }),
         );
       },
@@ -91,6 +89,7 @@ export const createEndpointActivities = (dependencies: EndpointDependencies) => 
     publications,
   }: PublicationBatch): Promise<{ refused: readonly string[] }> {
     const place = { fleet, stage };
+    const there = await atStage(dependencies, place);
     const asked = await readAskedVersions(dependencies.ledger, place, publications);
     const failures: unknown[] = [];
     let done = 0;
@@ -101,7 +100,7 @@ export const createEndpointActivities = (dependencies: EndpointDependencies) => 
           [...publications.entries()],
           async ([index, request]) => {
             // One customer's trouble is not the others': they are served, and only then is it thrown.
-            await settle(dependencies, place, request, asked[index]).catch((error: unknown) =>
+            await settle(there, place, request, asked[index]).catch((error: unknown) =>
               failures.push(error),
             );
             done += 1;
@@ -111,7 +110,7 @@ export const createEndpointActivities = (dependencies: EndpointDependencies) => 
     );
     // While they wait, nothing of this stage is published.
     const grace = dependencies.graceSeconds ?? DEFAULT_PACE.graceSeconds;
-    await withHeartbeat(() => removeUnusedEndpoints(dependencies, place, grace));
+    await withHeartbeat(() => removeUnusedEndpoints(there, place, grace));
     log.info("publications settled", { ...place, of: done, failures: failures.length });
     if (failures.length > 0) throw failures[0];
     const settled = await readAskedVersions(dependencies.ledger, place, publications);
@@ -137,11 +136,13 @@ export type EndpointActivities = ReturnType<typeof createEndpointActivities>;
 
 /** One endpoint for all customers. */
 async function refreshShared(
-  dependencies: EndpointDependencies,
+  dependencies: StageDependencies,
   { stage, at, reload }: EnsureEndpointInput,
   spec: FleetSpec,
 ): Promise<void> {
-  const parts = endpointParts({ ...dependencies, spec, stage, at });
+  const declared = spec.stages.find(({ name }) => name === stage);
+  const endpoint = endpointOfStage(spec.endpoint, declared);
+  const parts = endpointParts({ ...dependencies, spec: { ...spec, endpoint }, stage, at });
   const live = await refreshEndpoint(dependencies, parts, reload);
   if (live === parts.config.EndpointConfigName)
     await collectConfigs(dependencies.sagemaker, parts.endpointName, live);
@@ -149,7 +150,7 @@ async function refreshShared(
 
 /** One publication to its end; what an earlier attempt has ended is only told again. */
 async function settle(
-  dependencies: EndpointDependencies,
+  dependencies: StageDependencies,
   place: StageRef,
   request: Publication,
   asked: AskedVersion | undefined,
@@ -157,7 +158,8 @@ async function settle(
   const reject = (because: string) =>
     rejectRequests(dependencies, place, [{ ...request, because }]);
   if (!asked?.release || !asked.publication) return reject("its artifact was not copied");
-  if (isServing(asked)) return answerRelease(dependencies.temporal, request, servingOutcome(asked));
+  if (isServing(asked))
+    return answerRelease(dependencies.temporal, request, servingOutcome(place, asked));
   if (asked.publication.state !== "copied")
     return reject(asked.publication.reason ?? "a newer version took its place");
   const missing = await missingEndpoint(dependencies, place, asked);
@@ -170,12 +172,12 @@ async function settle(
   if (verdict.kind === "rejected") return reject(verdict.because);
   const refused = await serve(dependencies, place, asked, verdict);
   if (refused !== null) return reject(refused);
-  await answerRelease(dependencies.temporal, request, servingOutcome(asked));
+  await answerRelease(dependencies.temporal, request, servingOutcome(place, asked));
 }
 
 /** Why the customer's own endpoint does not have the version; null when it has, or he has none of his own. */
 async function missingEndpoint(
-  { ledger }: EndpointDependencies,
+  { ledger }: StageDependencies,
   place: StageRef,
   { customerKey, version, serving }: AskedVersion,
 ): Promise<string | null> {
@@ -187,7 +189,7 @@ async function missingEndpoint(
 
 /** Why the version may not serve although it could; null when it does. */
 async function serve(
-  dependencies: EndpointDependencies,
+  dependencies: StageDependencies,
   place: StageRef,
   asked: AskedVersion,
   { offline, served, latencyMs }: Verdict & { readonly kind: "same" },

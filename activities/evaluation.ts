@@ -9,8 +9,10 @@ import { decideGate, type GateDecision, improvementOver } from "../fleet/gate.js
 import type { GatePolicy } from "../fleet/gate.schema.js";
 import { readEvaluation, type Evaluation } from "../fleet/metrics.js";
 import type { FleetSpec } from "../fleet/spec.schema.js";
+import { missingPredictions } from "../fleet/verification.js";
 import { permanent, retryable } from "./application-failure.js";
 import { describeJob } from "./describe-job.js";
+import { recordTrainingCost } from "./job-cost.js";
 import { unknownCycle, type CycleRef } from "./ledger/cycles.js";
 import { type Improvement, recordEvaluation } from "./ledger/evaluations.js";
 import { recordEnded } from "./ledger/jobs.js";
@@ -59,11 +61,12 @@ export const createEvaluationActivities = ({ ledger, sagemaker, s3 }: Evaluation
     /** Throws what the job failed with, if it did, and MetricsError's type when a figure is missing. */
     async evaluateModel(input: EvaluateModelInput): Promise<EvaluatedModel> {
       const { fleet, trainingJobName } = input;
-      const { specHash, championVersion, testing } = await readContender(ledger, input);
+      const contender = await readContender(ledger, input);
+      const { specHash, championVersion, testing } = contender;
       const spec = await readSpec(ledger, { fleet, specHash });
       const job = completed(await describeJob(sagemaker, trainingJobName), trainingJobName);
       const evaluation = readEvaluation(job.FinalMetricDataList ?? [], spec.tuning?.objective);
-      assertComplete(evaluation, championVersion);
+      assertComplete(evaluation, contender);
       const artifactUri = job.ModelArtifacts?.S3ModelArtifacts;
       if (artifactUri === undefined) throw noArtifact(trainingJobName);
       await assertArtifact(artifactUri, spec);
@@ -71,6 +74,7 @@ export const createEvaluationActivities = ({ ledger, sagemaker, s3 }: Evaluation
       const decided = decideGate(evaluation, spec.gate);
       const billableSeconds = job.BillableTimeInSeconds;
       await recordEnded(ledger, { jobName: trainingJobName, status: "Completed", billableSeconds });
+      await recordTrainingCost(ledger, trainingJobName, job);
       await recordEvaluation(ledger, {
         ...input,
         ...decided,
@@ -90,11 +94,18 @@ export const createEvaluationActivities = ({ ledger, sagemaker, s3 }: Evaluation
 };
 export type EvaluationActivities = ReturnType<typeof createEvaluationActivities>;
 
-interface Circumstances {
+/** What an evaluation must have figures for. */
+export interface Asked {
+  /** Null: nobody to be scored beside it. */
+  readonly championVersion: number | null;
+  /** Held-out rows of which the served model will be asked for the same predictions. */
+  readonly verificationRows: number;
+}
+
+interface Circumstances extends Asked {
   readonly specHash: string;
   /** The cycle only tries the whole path, with as few jobs as it can. */
   readonly testing: boolean;
-  readonly championVersion: number | null;
 }
 
 async function readContender(
@@ -102,7 +113,8 @@ async function readContender(
   { fleet, cycle, customerKey }: EvaluateModelInput,
 ): Promise<Circumstances> {
   const { rows } = await ledger.query<Circumstances>(
-    `select y.spec_hash as "specHash", y.testing, c.champion_version as "championVersion"
+    `select y.spec_hash as "specHash", y.testing, c.champion_version as "championVersion",
+            jsonb_array_length(coalesce(c.verification, '[]')) as "verificationRows"
        from customers c join cycles y using (fleet, cycle)
       where c.fleet = $1 and c.cycle = $2 and c.customer_key = $3`,
     [fleet, cycle, customerKey],
@@ -134,18 +146,24 @@ export function completed(
   });
 }
 
-/** Without these figures a script that ignores its champion would always win. Throws TrainingAlgorithmError. */
-export function assertComplete(evaluation: Evaluation, championVersion: number | null): void {
+/**
+ * Without these figures a script that ignores its champion would always win, and a model that is as good as any other
+ * would be refused by its endpoint. Throws TrainingAlgorithmError.
+ */
+export function assertComplete(
+  evaluation: Evaluation,
+  { championVersion, verificationRows }: Asked,
+): void {
   if (championVersion !== null && evaluation.champion === null)
     throw permanent(FAILURES.trainingAlgorithmError, {
       message: `the training script did not score the champion (version ${championVersion}): champion:rmse is missing`,
       hint: "score the model in SM_CHANNEL_CHAMPION on the test rows too, and print champion:rmse, :mae, :stdev_error",
     });
-  if (evaluation.predictions.length === 0)
+  const missing = missingPredictions(verificationRows, evaluation.predictions.length);
+  if (missing !== null)
     throw permanent(FAILURES.trainingAlgorithmError, {
-      message:
-        "the training script printed no verification:1, so the served model could not be verified",
-      hint: 'print the predictions of the first rows of the test channel as "verification:1=<number>;" and so on',
+      message: `the training script printed ${missing}, so the served model could not be verified`,
+      hint: 'print the predictions of the first three rows of the test channel (of all of them, if they are fewer) as "verification:1=<number>;" and so on',
     });
 }
 

@@ -4,7 +4,7 @@ import { ScheduleNotFoundError, WorkflowNotFoundError } from "@temporalio/client
 import { log } from "@temporalio/activity";
 import { FAILURES } from "../fleet/errors.js";
 import { SEARCH_ATTRIBUTES } from "../fleet/search-attributes.js";
-import { scheduleId, workflowIds, WORKFLOWS } from "../workflows/messages.js";
+import { driftScheduleId, scheduleId, workflowIds, WORKFLOWS } from "../workflows/messages.js";
 import { messageOf, permanent } from "./application-failure.js";
 import type { FleetPart } from "./fleet-resources.js";
 import { pause } from "./patience.js";
@@ -14,7 +14,11 @@ export interface RunningWorkflow {
   readonly type: string;
 }
 
-const CYCLES: readonly string[] = [WORKFLOWS.retrainFleet, WORKFLOWS.retrainOnSchedule];
+const CYCLES: readonly string[] = [
+  WORKFLOWS.retrainFleet,
+  WORKFLOWS.retrainOnSchedule,
+  WORKFLOWS.watchDrift,
+];
 const DESTRUCTION: string = WORKFLOWS.destroyFleet;
 
 /** Of the fleet and no other: the search attribute is its whole name. */
@@ -56,7 +60,7 @@ export async function endWorkflows(temporal: Client, input: EndingInput): Promis
   const cycles = running.filter(isCycle);
   if (cycles.length > 0 && !cancel) throw busy(fleet, cycles);
   // From here on nothing starts a cycle but a person.
-  if (stage === undefined) await deleteSchedule(temporal, fleet);
+  if (stage === undefined) await deleteSchedules(temporal, fleet);
   for (const cycle of cycles) await cancelAndWait(temporal, cycle, null);
   let ended = cycles.length;
   // Visibility follows a change within seconds, and what has ended may have started others.
@@ -103,22 +107,24 @@ const busy = (fleet: string, cycles: readonly RunningWorkflow[]) =>
     hint: `wait for it, end it with modelfleet cancel ${fleet}, or destroy with --cancel`,
   });
 
-async function deleteSchedule(temporal: Client, fleet: string): Promise<void> {
-  try {
-    await temporal.schedule.getHandle(scheduleId(fleet)).delete();
-  } catch (error) {
-    if (!(error instanceof ScheduleNotFoundError)) throw error;
-  }
+async function deleteSchedules(temporal: Client, fleet: string): Promise<void> {
+  for (const id of [scheduleId(fleet), driftScheduleId(fleet)])
+    try {
+      await temporal.schedule.getHandle(id).delete();
+    } catch (error) {
+      if (!(error instanceof ScheduleNotFoundError)) throw error;
+    }
 }
 
 export async function hasSchedule(temporal: Client, fleet: string): Promise<boolean> {
-  try {
-    await temporal.schedule.getHandle(scheduleId(fleet)).describe();
-    return true;
-  } catch (error) {
-    if (error instanceof ScheduleNotFoundError) return false;
-    throw error;
-  }
+  for (const id of [scheduleId(fleet), driftScheduleId(fleet)])
+    try {
+      await temporal.schedule.getHandle(id).describe();
+      return true;
+    } catch (error) {
+      if (!(error instanceof ScheduleNotFoundError)) throw error;
+    }
+  return false;
 }
 
 /** A cycle stops its jobs before it ends. Terminated when that takes longer than `patience`. */

@@ -5,10 +5,12 @@ import { cancellationSignal, heartbeat, log } from "@temporalio/activity";
 import { WorkflowNotFoundError, type Client } from "@temporalio/client";
 import type pg from "pg";
 import { jobEnded, type JobEnded, type WatchJobsInput } from "../workflows/messages.js";
+import { messageOf } from "./application-failure.js";
 import { describeProcessingJob, describeTransformJob } from "./describe-cycle-job.js";
 import { describeJob } from "./describe-job.js";
 import { describeTuningJob } from "./describe-tuning-job.js";
 import { inParallel } from "./in-parallel.js";
+import { settleCosts } from "./job-cost.js";
 import { dismissJob, type JobKind } from "./ledger/jobs.js";
 import { markTrialsRead, unreadSearches } from "./ledger/tuning-results.js";
 import {
@@ -60,6 +62,7 @@ export const createJobWatcherActivities = (dependencies: JobWatcherDependencies)
         idle = awaited.length === 0 ? idle + 1 : 0;
         listed = await round(dependencies, awaited, listed);
         await readSearches(dependencies, place);
+        await readCosts(dependencies, place);
         await delay(dependencies.watchSeconds * 1000, undefined, { signal });
       }
       return { idle: true };
@@ -148,6 +151,18 @@ async function readSearches(
       log.warn("training jobs of a search not read", { tuningJobName: name, error: String(error) });
       await markTrialsRead(ledger, name);
     }
+}
+
+/** Of jobs that nobody asks about. Whoever waits for a job does not wait for that, nor for a fault of it. */
+async function readCosts(
+  dependencies: JobWatcherDependencies,
+  place: WatchJobsInput,
+): Promise<void> {
+  try {
+    await unlessThrottled("job watcher", () => settleCosts(dependencies, place));
+  } catch (error) {
+    log.warn("costs of jobs not read", { error: messageOf(error) });
+  }
 }
 
 const describers: Readonly<

@@ -1,7 +1,12 @@
 /** Tells people outside that models wait for their decision. The channel's address is a secret of the worker. */
 import { activityInfo, log } from "@temporalio/activity";
 import type pg from "pg";
-import { waitingMessage, type Deadline, type Message } from "../fleet/approval.js";
+import {
+  overBudgetMessage,
+  waitingMessage,
+  type Deadline,
+  type Message,
+} from "../fleet/approval.js";
 import type { ApprovalPolicy } from "../fleet/approval.schema.js";
 import { FAILURES } from "../fleet/errors.js";
 import { backPressure, messageOf, permanent, retryable } from "./application-failure.js";
@@ -10,7 +15,14 @@ import { claimNotification, readWaiting, recordSent } from "./ledger/notificatio
 
 export interface NotificationDependencies {
   readonly ledger: pg.Pool;
-  readonly secret: (name: string) => string | undefined;
+  readonly secret: (name: string) => Promise<string | undefined>;
+}
+
+export interface NotifyOverBudgetInput extends CycleRef {
+  /** What was allowed, spent and refused, in one sentence. */
+  readonly because: string;
+  /** Name of the secret with the webhook's URL. */
+  readonly webhook: string;
 }
 
 export interface NotifyWaitingInput extends CycleRef, Pick<Deadline, "kind" | "after"> {
@@ -29,7 +41,7 @@ export const createNotificationActivities = ({ ledger, secret }: NotificationDep
    */
   async notifyWaiting(input: NotifyWaitingInput): Promise<void> {
     const { fleet, cycle, kind, onExpiry } = input;
-    const channel = slackWebhook(input.webhook, secret(input.webhook));
+    const channel = slackWebhook(input.webhook, await secret(input.webhook));
     const owner = activityInfo().workflowExecution?.workflowId ?? "";
     if (!(await claimNotification(ledger, input, owner))) return;
     const waiting = await readWaiting(ledger, input);
@@ -43,6 +55,22 @@ export const createNotificationActivities = ({ ledger, secret }: NotificationDep
       }
     await recordSent(ledger, input, null);
     log.info("notified", { fleet, cycle, kind, waiting: waiting.waiting });
+  },
+
+  /** One message a cycle, until it is opened again. Throws as notifyWaiting does. */
+  async notifyOverBudget({ fleet, cycle, because, webhook }: NotifyOverBudgetInput): Promise<void> {
+    const channel = slackWebhook(webhook, await secret(webhook));
+    const notification = { fleet, cycle, kind: "budget" } as const;
+    const owner = activityInfo().workflowExecution?.workflowId ?? "";
+    if (!(await claimNotification(ledger, notification, owner))) return;
+    try {
+      await channel(overBudgetMessage({ fleet, cycle, because }));
+    } catch (error) {
+      await recordSent(ledger, notification, messageOf(error));
+      throw error;
+    }
+    await recordSent(ledger, notification, null);
+    log.info("notified", notification);
   },
 });
 export type NotificationActivities = ReturnType<typeof createNotificationActivities>;

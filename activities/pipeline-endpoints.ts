@@ -1,14 +1,12 @@
-/** Keeps an endpoint for each generation of a preprocessor that models serve behind, and none that nobody is pointed to. */
+/** Keeps an endpoint for each generation of a preprocessor that models serve behind. */
 import type { SageMakerClient } from "@aws-sdk/client-sagemaker";
-import { log } from "@temporalio/activity";
 import type pg from "pg";
 import { FAILURES } from "../fleet/errors.js";
-import { endpointName, pipelineEndpointName } from "../fleet/names.js";
 import type { FleetSpec } from "../fleet/spec.schema.js";
+import { endpointOfStage } from "../fleet/stages.js";
 import { permanent } from "./application-failure.js";
-import { deleteEndpoint, deleteParts } from "./customer-endpoints.js";
 import { collectConfigs } from "./endpoint-configs.js";
-import { describeEndpoint, refreshEndpoint } from "./endpoint-refresh.js";
+import { refreshEndpoint } from "./endpoint-refresh.js";
 import { pipelineParts } from "./endpoint-request.js";
 import {
   readLeavingCustomers,
@@ -19,14 +17,13 @@ import type { StageRef } from "./ledger/publications.js";
 import { readReleasedSpec } from "./ledger/released-spec.js";
 import { readSpec } from "./ledger/specs.js";
 import { readCustomerVersions } from "./ledger/withdrawals.js";
-import { pause } from "./patience.js";
 import { versionToServe } from "./restore-artifact.js";
+import { copyToStage, type StageStore } from "./served-code.js";
 
-export interface PipelineDependencies {
+export interface PipelineDependencies extends StageStore {
   readonly ledger: pg.Pool;
   readonly sagemaker: SageMakerClient;
   readonly region: string;
-  readonly bucket: string;
   readonly roleArn: string;
   readonly pollSeconds: number;
 }
@@ -44,10 +41,14 @@ export async function refreshPipelines(
     const preprocessor = known.find((one) => one.generation === generation);
     if (preprocessor === undefined) throw unknownPreprocessor(fleet, generation);
     const { specHash, artifactUri } = preprocessor;
+    const released = await readReleasedSpec(ledger, fleet, { generation });
+    const declared = released.stages.find(({ name }) => name === stage);
+    const endpoint = endpointOfStage(released.endpoint, declared);
     const parts = pipelineParts({
       ...dependencies,
-      ...{ stage, generation, artifactUri },
-      spec: await readReleasedSpec(ledger, fleet, generation),
+      ...{ stage, generation },
+      artifactUri: await copyToStage(dependencies, artifactUri),
+      spec: { ...released, endpoint },
       preprocessor: preprocessorOf(await readSpec(ledger, { fleet, specHash }), generation),
     });
     const live = await refreshEndpoint(dependencies, parts, false);
@@ -57,7 +58,7 @@ export async function refreshPipelines(
 }
 
 /** Of what serves, of what is about to, and of what a denied version makes way for. */
-async function wantedGenerations(
+export async function wantedGenerations(
   ledger: pg.Pool,
   place: StageRef,
 ): Promise<ReadonlySet<number | null>> {
@@ -79,36 +80,3 @@ const unknownPreprocessor = (fleet: string, generation: number) =>
     message: `the ledger has no preprocessor of generation ${generation} of fleet "${fleet}"`,
     hint: "run the fleet's cycle again: it fits one, and trains the models behind it",
   });
-
-/**
- * Deletes the stage's shared endpoints that no customer is pointed to any more, a while after the last of them left:
- * who has just read his pointer still calls there. Only one pass of an endpoint's workflow at a time may do this.
- */
-export async function removeUnusedEndpoints(
-  { ledger, sagemaker }: PipelineDependencies,
-  place: StageRef,
-  graceSeconds: number,
-): Promise<void> {
-  const { fleet, stage } = place;
-  const known = await readPreprocessors(ledger, fleet);
-  if (known.length === 0) return;
-  const wanted = await wantedGenerations(ledger, place);
-  const candidates = [
-    ...(wanted.has(null) ? [] : [endpointName(fleet, stage)]),
-    ...known
-      .filter(({ generation }) => !wanted.has(generation))
-      .map(({ generation }) => pipelineEndpointName(fleet, stage, generation)),
-  ];
-  const unused: string[] = [];
-  for (const name of candidates) {
-    const status = (await describeEndpoint(sagemaker, name))?.EndpointStatus;
-    if (status !== undefined && status !== "Deleting") unused.push(name);
-  }
-  if (unused.length === 0) return;
-  await pause(graceSeconds);
-  for (const name of unused) {
-    await deleteEndpoint(sagemaker, name);
-    await deleteParts(sagemaker, name);
-    log.info("endpoint deleted that nobody is pointed to", { ...place, endpointName: name });
-  }
-}

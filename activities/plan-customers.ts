@@ -12,6 +12,7 @@ import {
 import { chooseSearchSize, type PastEvaluation, type SearchSize } from "../fleet/search-size.js";
 import type { FleetSpec } from "../fleet/spec.schema.js";
 import { readCycle, type Cycle, type CycleRef } from "./ledger/cycles.js";
+import { recordEstimate } from "./ledger/estimates.js";
 import { readSpec, type SpecRef } from "./ledger/specs.js";
 import { assertShared } from "./tuning-room.js";
 
@@ -28,7 +29,11 @@ const PAGE = 1000;
 
 export async function planCustomers(
   ledger: pg.Pool,
-  input: CycleRef & { readonly shardSize: number; readonly force: boolean },
+  input: CycleRef & {
+    readonly shardSize: number;
+    readonly force: boolean;
+    readonly region: string;
+  },
 ): Promise<CyclePlan> {
   const cycle = await readCycle(ledger, input);
   // A test is to go the whole path, whatever has changed.
@@ -36,6 +41,7 @@ export async function planCustomers(
   const hash = modelHash(cycle.spec);
   const hashOf = championHashes(ledger, input.fleet);
   const counts = { customers: 0, train: 0, skipped: 0, failed: 0 };
+  let fits = 0;
   for await (const page of datasetPages(ledger, input)) {
     const planned: PlannedCustomer[] = [];
     for (const dataset of page) {
@@ -47,6 +53,7 @@ export async function planCustomers(
       const shard = plan.action === "train" ? Math.floor(counts.train / input.shardSize) : null;
       const championVersion = dataset.champion?.version ?? null;
       const search = plan.action === "train" ? searchOf(dataset, cycle) : null;
+      if (plan.action === "train") fits += search?.maxJobs ?? 1;
       planned.push({ customerKey: dataset.customer_key, plan, shard, championVersion, search });
       counts[plan.action === "train" ? "train" : plan.action === "skip" ? "skipped" : "failed"]++;
     }
@@ -54,6 +61,7 @@ export async function planCustomers(
   }
   const { training } = cycle.spec;
   if (training.kind === "sharded") assertShared(counts.train, training.instances);
+  await recordEstimate(ledger, cycle, { customers: counts.train, fits, region: input.region });
   return { ...counts, shards: Math.ceil(counts.train / input.shardSize) };
 }
 

@@ -6,6 +6,7 @@ import { CYCLE_KEY, s3Keys } from "../fleet/names.js";
 import { permanent } from "./application-failure.js";
 import { describeJob } from "./describe-job.js";
 import { writeInputList } from "./input-list.js";
+import { recordTrainingCost } from "./job-cost.js";
 import { readCycle, type Cycle, type CycleRef } from "./ledger/cycles.js";
 import { exportedHash } from "./ledger/exported.js";
 import {
@@ -67,6 +68,7 @@ export const createPreprocessorActivities = (dependencies: PreprocessorDependenc
         requestHash: hashOf(request) ?? "",
         request,
         workflowId: cycle.workflowId,
+        spec: cycle.spec,
       });
       return { kind: "fits", ...started };
     }),
@@ -81,6 +83,7 @@ export const createPreprocessorActivities = (dependencies: PreprocessorDependenc
     const job = await describeJob(sagemaker, trainingJobName);
     const artifactUri = job?.ModelArtifacts?.S3ModelArtifacts;
     if (artifactUri === undefined) throw noArtifact(trainingJobName);
+    await recordTrainingCost(ledger, trainingJobName, job);
     const generation = await recordPreprocessor(ledger, {
       ...ref,
       hash: await hashOfPreprocessor(ledger, cycle),

@@ -7,6 +7,7 @@ import {
 import type { S3Client } from "@aws-sdk/client-s3";
 import { FAILURES } from "../fleet/errors.js";
 import { CYCLE_KEY } from "../fleet/names.js";
+import type { FleetSpec } from "../fleet/spec.schema.js";
 import type { JobEnded } from "../workflows/messages.js";
 import { permanent } from "./application-failure.js";
 import { endOfCycleJob, type SeenJob } from "./cycle-job.js";
@@ -46,7 +47,8 @@ export const createProcessingActivities = (dependencies: ProcessingDependencies)
    */
   async startProcessingJob(input: StartCycleJobInput): Promise<StartedProcessingJob> {
     const { job, folder } = await planJob(dependencies, input);
-    return { ...(await startJob(dependencies, processingJobs(dependencies), job)), folder };
+    const started = await startJob(dependencies, processingJobs(dependencies), job);
+    return { ...started, folder };
   },
 
   /** One Describe: how the job ended, with the reason if it failed; null while it runs. */
@@ -76,7 +78,10 @@ export type ProcessingActivities = ReturnType<typeof createProcessingActivities>
 async function planJob(
   { ledger, account, region, bucket, roleArn }: ProcessingDependencies,
   input: StartCycleJobInput,
-): Promise<{ job: NewJob<CreateProcessingJobRequest>; folder: string }> {
+): Promise<{
+  job: NewJob<CreateProcessingJobRequest> & { readonly spec: FleetSpec };
+  folder: string;
+}> {
   const cycle = await readCycle(ledger, input);
   const plan = {
     spec: cycle.spec,
@@ -87,8 +92,9 @@ async function planJob(
     dataHash: await exportedHash(ledger, input),
   };
   const request = processingJobRequest(plan);
-  const job: NewJob<CreateProcessingJobRequest> = {
-    kind: "processing",
+  const job = {
+    spec: cycle.spec,
+    kind: "processing" as const,
     slots: 1,
     account,
     region,

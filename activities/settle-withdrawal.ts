@@ -27,7 +27,8 @@ import {
 import { verifyModel } from "./verification.js";
 
 export interface SettleDependencies extends RestoreDependencies {
-  readonly sagemaker: SageMakerClient;
+  /** Of the account that has the model registry. */
+  readonly registry: SageMakerClient;
   readonly runtime: SageMakerRuntimeClient;
   readonly temporal: Client;
 }
@@ -49,7 +50,7 @@ export async function settleWithdrawal(
   if (serving !== undefined && serving === leaving && serving.withdrawal !== null) {
     const next = await moveOn(dependencies, place, serving, { customerKey, versions, put });
     if (next === undefined) return false;
-    await tell(dependencies.temporal, withdrawal, next);
+    await tell(dependencies.temporal, place, withdrawal, next);
     return true;
   }
   if (leaving?.withdrawal) {
@@ -62,7 +63,7 @@ export async function settleWithdrawal(
       because: withdrawalWords({ by, because }),
     });
   } else log.warn("no denial on record", { ...place, customerKey, version });
-  await tell(dependencies.temporal, withdrawal, serving ?? null);
+  await tell(dependencies.temporal, place, withdrawal, serving ?? null);
   return true;
 }
 
@@ -148,14 +149,14 @@ function addressOf(
 
 /** The version to serve; those that somebody has rejected in the registry since are passed over. */
 async function acceptedByRegistry(
-  { ledger, sagemaker }: SettleDependencies,
+  { ledger, registry }: SettleDependencies,
   place: StageRef,
   { version }: CustomerVersion,
   { customerKey, versions }: Pick<Moving, "customerKey" | "versions">,
 ): Promise<CustomerVersion | null> {
   let next = versionToServe(versions);
   // Each turn passes one version over, so there are no more turns than versions.
-  while (next !== null && (await isRejectedInRegistry(sagemaker, next.modelPackageArn))) {
+  while (next !== null && (await isRejectedInRegistry(registry, next.modelPackageArn))) {
     const because = "the model registry says Rejected";
     const passed = { customerKey, version, candidate: next.version, because };
     await recordPassedOver(ledger, place, passed);
@@ -169,6 +170,7 @@ async function acceptedByRegistry(
 /** A workflow that is gone needs no answer. */
 async function tell(
   temporal: Client,
+  { stage }: StageRef,
   { version, withdrawWorkflowId, customerKey }: Withdrawal,
   serves: CustomerVersion | null,
 ): Promise<void> {
@@ -182,7 +184,7 @@ async function tell(
             ? null
             : (serves.targetModel ?? targetModel(customerKey, serves.version)),
         };
-  const outcome: WithdrawalOutcome = { version, servesNow };
+  const outcome: WithdrawalOutcome = { version, stage, servesNow };
   try {
     await temporal.workflow.getHandle(withdrawWorkflowId).signal(withdrawn, outcome);
   } catch (error) {

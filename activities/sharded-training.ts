@@ -3,13 +3,14 @@ import { CreateTrainingJobCommand, type CreateTrainingJobRequest } from "@aws-sd
 import type { S3Client } from "@aws-sdk/client-s3";
 import { FAILURES } from "../fleet/errors.js";
 import { COHORT_KEY } from "../fleet/names.js";
+import type { FleetSpec } from "../fleet/spec.schema.js";
 import { workflowIds } from "../workflows/messages.js";
 import { permanent, withoutSecrets } from "./application-failure.js";
 import { summariseCohort, writeCohortInputs, type CohortSummary } from "./cohort-inputs.js";
 import { readCycle, type Cycle, type CycleRef } from "./ledger/cycles.js";
 import { recordCohortFailure, recordCohortTraining } from "./ledger/cohort.js";
 import type { NewJob } from "./ledger/jobs.js";
-import type { PackedWork } from "./ledger/packed-searches.js";
+import { recordFailedJob, type PackedWork } from "./ledger/packed-searches.js";
 import { withHeartbeat } from "./patience.js";
 import {
   cohortOf,
@@ -62,12 +63,13 @@ export const createShardedTrainingActivities = (dependencies: ShardedTrainingDep
   async recordCohortFailure(input: RecordCohortFailureInput): Promise<void> {
     const reason = withoutSecrets(input.reason).slice(0, LIMITS.reasonLength);
     await recordCohortFailure(dependencies.ledger, { ...input, reason });
+    await recordFailedJob(dependencies.ledger, { ...input, reason });
   },
 });
 export type ShardedTrainingActivities = ReturnType<typeof createShardedTrainingActivities>;
 
 interface PlannedJob {
-  readonly job: NewJob<CreateTrainingJobRequest>;
+  readonly job: NewJob<CreateTrainingJobRequest> & { readonly spec: FleetSpec };
   readonly writeInputs: () => Promise<void>;
 }
 
@@ -86,6 +88,7 @@ async function planJob(
   const work = packedWork(plan, cycle, dependencies);
   return {
     job: {
+      spec: cycle.spec,
       kind: "training",
       slots: training.instances,
       account,

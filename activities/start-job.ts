@@ -6,7 +6,8 @@ import type pg from "pg";
 import { FAILURES } from "../fleet/errors.js";
 import type { JobEnded } from "../workflows/messages.js";
 import { backPressure, jittered, messageOf, permanent } from "./application-failure.js";
-import { admitJob, dismissJob, isFreshlyCreated, type NewJob } from "./ledger/jobs.js";
+import { admit, type Budgeted } from "./admission.js";
+import { dismissJob, isFreshlyCreated, type NewJob } from "./ledger/jobs.js";
 import { hashOf } from "./training-job-request.js";
 import { awaitJob, type WakeWatcherDependencies } from "./wake-watcher.js";
 
@@ -37,15 +38,16 @@ export interface StartedJob {
 
 /**
  * Throws QuotaFull or Throttled (retryable) while there is no room, TrainingStopped (retryable) while an adopted
- * job is still Stopping, JobNameTaken when another request made a job of that name.
+ * job is still Stopping, JobNameTaken when another request made a job of that name, BudgetExceeded when the cycle's
+ * budget has no room for it. `spec` is the one that the job is made by.
  */
 export async function startJob<Request extends object, Seen>(
   dependencies: StartJobDependencies,
   kind: KindOfJob<Request, Seen>,
-  job: NewJob<Request>,
+  { spec, ...job }: NewJob<Request> & { readonly spec: Budgeted },
 ): Promise<StartedJob> {
   const { ledger, maxTrainingJobs } = dependencies;
-  const admission = await admitJob(ledger, job, maxTrainingJobs);
+  const admission = await admit(ledger, job, { quota: maxTrainingJobs, spec });
   switch (admission) {
     case "full":
       throw quotaFull(kind.called, `all ${maxTrainingJobs} places for training jobs are taken`);

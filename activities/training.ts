@@ -6,8 +6,10 @@ import {
   type DescribeTrainingJobResponse,
 } from "@aws-sdk/client-sagemaker";
 import type pg from "pg";
+import type { FleetSpec } from "../fleet/spec.schema.js";
 import { workflowIds, type JobEnded } from "../workflows/messages.js";
 import { describeJob, FORGOTTEN, isEnd, isNotFound } from "./describe-job.js";
+import { recordTrainingCost } from "./job-cost.js";
 import { unknownCycle, type CycleRef } from "./ledger/cycles.js";
 import { dismissJob, openJobs, recordEnded, type NewJob } from "./ledger/jobs.js";
 import { readSpec } from "./ledger/specs.js";
@@ -82,7 +84,7 @@ export type TrainingActivities = ReturnType<typeof createTrainingActivities>;
 async function planJob(
   { ledger, account, region, bucket, roleArn }: TrainingDependencies,
   input: StartTrainingJobInput,
-): Promise<NewJob<CreateTrainingJobRequest>> {
+): Promise<NewJob<CreateTrainingJobRequest> & { readonly spec: FleetSpec }> {
   const { fleet, cycle, customerKey, round } = input;
   const { rows } = await ledger.query<{
     spec_hash: string;
@@ -101,8 +103,9 @@ async function planJob(
   );
   const [row] = rows;
   if (row === undefined) throw unknownCycle(input);
+  const spec = await readSpec(ledger, { fleet, specHash: row.spec_hash });
   const request = trainingJobRequest({
-    spec: await readSpec(ledger, { fleet, specHash: row.spec_hash }),
+    spec,
     cycle,
     customerKey,
     round,
@@ -114,6 +117,7 @@ async function planJob(
     places: row.places,
   });
   return {
+    spec,
     kind: "training",
     slots: 1,
     account,
@@ -156,6 +160,7 @@ async function endOf(
   const failureReason = described === null ? FORGOTTEN : reasonOf(described);
   const ended = { jobName, status, ...(failureReason === undefined ? {} : { failureReason }) };
   await recordEnded(ledger, { ...ended, billableSeconds: described?.BillableTimeInSeconds });
+  await recordTrainingCost(ledger, jobName, described);
   return ended;
 }
 

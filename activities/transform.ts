@@ -87,6 +87,7 @@ export const createTransformActivities = (dependencies: TransformDependencies) =
       requestHash: hashOf(request) ?? "",
       request,
       workflowId: cycle.workflowId,
+      spec: cycle.spec,
     });
   },
 

@@ -9,6 +9,7 @@ import { failureSentence } from "../fleet/failure.js";
 import type { JobEnded } from "../workflows/messages.js";
 import { FORGOTTEN, isEnd } from "./describe-job.js";
 import { describeTuningJob, trialPages } from "./describe-tuning-job.js";
+import { recordSearchCost } from "./ledger/costs.js";
 import { recordEnded } from "./ledger/jobs.js";
 import {
   markTrialsRead,
@@ -140,6 +141,7 @@ export async function readTrials(
     // Deleted in SageMaker: what has not been read by now never will be.
     if (!(error instanceof Error && error.name === "ResourceNotFound")) throw error;
   }
+  await recordSearchCost(ledger, tuningJobName);
   await markTrialsRead(ledger, tuningJobName);
 }
 

@@ -83,7 +83,9 @@ export const createTuningActivities = (dependencies: TrainingDependencies) => ({
     for (;;) {
       const job = newJob(input, search.plan, warmStart);
       try {
-        const { jobName, ...rest } = await startJob(dependencies, tuningJobs(dependencies), job);
+        const { spec } = search.plan;
+        const kind = tuningJobs(dependencies);
+        const { jobName, ...rest } = await startJob(dependencies, kind, { ...job, spec });
         return { tuningJobName: jobName, warmStart: describeWarmStart(warmStart), ...rest };
       } catch (error) {
         if (!(error instanceof WarmStartRefused)) throw error;
@@ -254,6 +256,7 @@ function newJob(
   return {
     kind: "tuning",
     slots: parallelJobs(plan),
+    trainingJobs: plan.maxJobs,
     account: plan.account,
     region: plan.region,
     fleet,

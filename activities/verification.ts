@@ -9,12 +9,16 @@ import { differenceOf, readPredictions } from "../fleet/verification.js";
 import { jittered, messageOf, permanent } from "./application-failure.js";
 import { pause } from "./patience.js";
 
-export interface VerificationRequest {
+/** What a model is asked. */
+export interface ModelQuestion {
   readonly endpointName: string;
   /** Null on an endpoint that has one model only. */
   readonly targetModel: string | null;
   /** CSV rows without the target. */
   readonly rows: readonly string[];
+}
+
+export interface VerificationRequest extends ModelQuestion {
   /** Training's predictions for them. */
   readonly predictions: readonly number[];
 }
@@ -46,6 +50,15 @@ export async function verifyModel(
   return { kind: "same", offline, served, latencyMs: answer.latencyMs };
 }
 
+/** Its predictions, or why the model itself does not answer. Throws when it is the service that fails. */
+export async function askModel(
+  runtime: SageMakerRuntimeClient,
+  question: ModelQuestion,
+): Promise<{ readonly predictions: readonly number[] } | { readonly because: string }> {
+  const answer = await invoke(runtime, question);
+  return "because" in answer ? answer : { predictions: readPredictions(answer.csv) };
+}
+
 /** AWS: a model that takes more than 60 s to load answers "not ready", and loads on for up to 360 s. */
 const LOADING_SECONDS = 360;
 /** A container that was just restarted may fail once; a broken artifact fails again. */
@@ -56,7 +69,7 @@ type Answer = { readonly csv: string; readonly latencyMs: number };
 
 async function invoke(
   runtime: SageMakerRuntimeClient,
-  request: VerificationRequest,
+  request: ModelQuestion,
 ): Promise<Answer | (Verdict & { readonly kind: "rejected" })> {
   const started = performance.now();
   const failures = { model: 0, service: 0 };
@@ -92,7 +105,7 @@ async function invoke(
 
 async function invokeOnce(
   runtime: SageMakerRuntimeClient,
-  { endpointName, targetModel, rows }: VerificationRequest,
+  { endpointName, targetModel, rows }: ModelQuestion,
 ): Promise<Answer> {
   const started = performance.now();
   const { Body } = await runtime.send(

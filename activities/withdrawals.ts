@@ -1,7 +1,5 @@
 /** Takes denied versions out of service: records the denial, puts back what serves instead, tells who waits. */
-import type { S3Client } from "@aws-sdk/client-s3";
 import type { SageMakerClient } from "@aws-sdk/client-sagemaker";
-import type { SageMakerRuntimeClient } from "@aws-sdk/client-sagemaker-runtime";
 import { log } from "@temporalio/activity";
 import { WorkflowNotFoundError, type Client } from "@temporalio/client";
 import type pg from "pg";
@@ -9,6 +7,7 @@ import { FAILURES } from "../fleet/errors.js";
 import { namingOf, targetModel } from "../fleet/names.js";
 import { refusalOfWithdrawal, withdrawalWords } from "../fleet/way-back.js";
 import {
+  deny as denyRelease,
   withdrawalDelayed,
   workflowIds,
   type Decision,
@@ -17,28 +16,29 @@ import {
 } from "../workflows/messages.js";
 import { rejectRequests } from "./answer-releases.js";
 import { permanent } from "./application-failure.js";
+import { atStage, type StageReach } from "./at-stage.js";
 import { removeCustomerEndpoint } from "./customer-endpoints.js";
 import { inParallel } from "./in-parallel.js";
-import { readAskedVersions } from "./ledger/publications.js";
+import { readAskedVersions, type StageRef } from "./ledger/publications.js";
+import { releaseUnderWay } from "./ledger/promotions.js";
 import {
   readCustomerVersions,
   recordDelay,
   recordRemoved,
   recordWithdrawal,
+  stagesOfVersion,
+  type CustomerVersion,
 } from "./ledger/withdrawals.js";
 import { withHeartbeat } from "./patience.js";
 import { rejectInRegistry } from "./registry-decision.js";
 import { restoreArtifact, type RestoredArtifact } from "./restore-artifact.js";
 import { removeArtifact } from "./served-artifacts.js";
-import { settleWithdrawal } from "./settle-withdrawal.js";
+import { settleWithdrawal, type SettleDependencies } from "./settle-withdrawal.js";
 
-export interface WithdrawalDependencies {
-  readonly ledger: pg.Pool;
-  readonly s3: S3Client;
+export interface WithdrawalDependencies extends StageReach {
+  /** Where the model registry is: the home account's. */
   readonly sagemaker: SageMakerClient;
-  readonly runtime: SageMakerRuntimeClient;
   readonly temporal: Client;
-  readonly bucket: string;
 }
 
 export interface WithdrawalRef {
@@ -77,9 +77,12 @@ const AT_A_TIME = 8;
 export const createWithdrawalActivities = (dependencies: WithdrawalDependencies) => ({
   /**
    * Rejects the version in the registry (a cohort's one member in the ledger only), and then in the ledger: from
-   * then on nobody publishes it. Throws WithdrawalRefused, with nothing changed, when there is nothing to withdraw or no way back to `to`.
+   * then on nobody publishes it, and its release carries it into no further stage. Returns the stages that it has
+   * reached, the last of promotion first. Throws WithdrawalRefused, with nothing changed, when there is nothing to
+   * withdraw or no way back to `to`.
    */
-  recordWithdrawal: (input: RecordWithdrawalInput): Promise<void> => deny(dependencies, input),
+  recordWithdrawal: (input: RecordWithdrawalInput): Promise<{ stages: string[] }> =>
+    deny(dependencies, input),
 
   /** For publications that were denied before they were made: their releases get the reason. */
   cancelPublications: (input: {
@@ -103,13 +106,14 @@ export const createWithdrawalActivities = (dependencies: WithdrawalDependencies)
   }): Promise<RestoreReport> {
     const restored: RestoredArtifact[] = [];
     let reload = false;
-    await withHeartbeat(() =>
-      inParallel(AT_A_TIME, customerKeys, async (customerKey) => {
-        const one = await restoreArtifact(dependencies, { fleet, stage }, customerKey);
+    await withHeartbeat(async () => {
+      const there = await atStage(dependencies, { fleet, stage });
+      await inParallel(AT_A_TIME, customerKeys, async (customerKey) => {
+        const one = await restoreArtifact(there, { fleet, stage }, customerKey);
         restored.push(one.restored);
         reload ||= one.reload;
-      }),
-    );
+      });
+    });
     return { restored, reload };
   },
 
@@ -125,15 +129,16 @@ export const createWithdrawalActivities = (dependencies: WithdrawalDependencies)
   }: SettleWithdrawalsInput): Promise<{ open: Withdrawal[] }> {
     const open: Withdrawal[] = [];
     const failures: unknown[] = [];
-    await withHeartbeat(() =>
-      inParallel(AT_A_TIME, withdrawals, async (withdrawal) => {
+    await withHeartbeat(async () => {
+      const there = await settlingAt(dependencies, { fleet, stage });
+      await inParallel(AT_A_TIME, withdrawals, async (withdrawal) => {
         const put = restored?.find((one) => one.customerKey === withdrawal.customerKey) ?? null;
-        await settleWithdrawal(dependencies, { fleet, stage }, withdrawal, put).then(
+        await settleWithdrawal(there, { fleet, stage }, withdrawal, put).then(
           (isSettled) => (isSettled ? undefined : open.push(withdrawal)),
           (error: unknown) => failures.push(error),
         );
-      }),
-    );
+      });
+    });
     log.info("withdrawals settled", {
       ...{ fleet, stage, of: withdrawals.length },
       ...{ open: open.length, failures: failures.length },
@@ -151,29 +156,82 @@ export const createWithdrawalActivities = (dependencies: WithdrawalDependencies)
 });
 export type WithdrawalActivities = ReturnType<typeof createWithdrawalActivities>;
 
+/** The stage's clients, and the home account's registry. */
+const settlingAt = async (
+  dependencies: WithdrawalDependencies,
+  place: StageRef,
+): Promise<SettleDependencies> => ({
+  ...(await atStage(dependencies, place)),
+  registry: dependencies.sagemaker,
+});
+
 async function deny(
   dependencies: WithdrawalDependencies,
   input: RecordWithdrawalInput,
-): Promise<void> {
-  const { fleet, stage, customerKey, version, decision, to } = input;
+): Promise<{ stages: string[] }> {
+  const { fleet, customerKey, version, decision, to } = input;
   const { ledger, sagemaker } = dependencies;
-  const versions = await readCustomerVersions(ledger, { fleet, stage }, customerKey);
-  const leaving = versions.find((one) => one.version === version);
+  const reached = await stagesOfVersion(ledger, input);
+  const stages = reached.length === 0 ? [input.stage] : reached;
+  const leaving = await withdrawable(ledger, { ...input, stages });
   // On record already, by an earlier attempt or an earlier run: it was not refused then.
-  if (leaving?.withdrawal) return;
-  const refused = refusalOfWithdrawal(versions, { version, to });
-  if (refused !== null || leaving === undefined)
-    throw permanent(FAILURES.withdrawalRefused, {
-      message: `customer ${customerKey} of fleet "${fleet}": ${refused ?? "no such version"}`,
-      hint: `modelfleet models ${fleet} --customer ${customerKey} lists the versions and their states`,
-    });
+  if (leaving === null) {
+    await tellRelease(dependencies, input);
+    return { stages };
+  }
   // A cohort's package is its other members', too: the ledger alone says that this one has left.
   if (!leaving.cohort) await rejectInRegistry(sagemaker, leaving.modelPackageArn, decision);
-  await recordWithdrawal(ledger, {
-    ...{ fleet, stage, customerKey, version, to },
-    by: decision.by,
-    because: decision.note,
-    workflowId: workflowIds.withdrawModel(fleet, customerKey, version),
+  // Production last: what is not on record there yet is found by another attempt.
+  for (const stage of stages.toReversed())
+    await recordWithdrawal(ledger, {
+      ...{ fleet, stage, customerKey, version, to },
+      by: decision.by,
+      because: decision.note,
+      workflowId: workflowIds.withdrawModel(fleet, customerKey, version),
+    });
+  await tellRelease(dependencies, input);
+  return { stages };
+}
+
+/** One that is on its way through the stages goes no further; one that asked for this has ended. */
+async function tellRelease(
+  { ledger, temporal }: WithdrawalDependencies,
+  { fleet, customerKey, version, decision }: RecordWithdrawalInput,
+): Promise<void> {
+  const workflowId = await releaseUnderWay(ledger, { fleet, customerKey, version });
+  if (workflowId === null) return;
+  const { by, note = "it is being withdrawn" } = decision;
+  try {
+    await temporal.workflow.getHandle(workflowId).signal(denyRelease, { by, note });
+  } catch (error) {
+    if (!(error instanceof WorkflowNotFoundError)) throw error;
+  }
+}
+
+/** The version, if it serves, or did, in one of the stages; null when it is withdrawn there already. */
+async function withdrawable(
+  ledger: pg.Pool,
+  {
+    fleet,
+    customerKey,
+    version,
+    to,
+    stages,
+  }: RecordWithdrawalInput & { readonly stages: readonly string[] },
+): Promise<CustomerVersion | null> {
+  let refused: string | null = null;
+  for (const stage of stages) {
+    const versions = await readCustomerVersions(ledger, { fleet, stage }, customerKey);
+    const leaving = versions.find((one) => one.version === version);
+    if (leaving?.withdrawal) return null;
+    const because = refusalOfWithdrawal(versions, { version, to });
+    // What one stage cannot go back to, another can: the rule chooses where the wish cannot be met.
+    if (because === null && leaving !== undefined) return leaving;
+    refused ??= because;
+  }
+  throw permanent(FAILURES.withdrawalRefused, {
+    message: `customer ${customerKey} of fleet "${fleet}": ${refused ?? "no such version"}`,
+    hint: `modelfleet models ${fleet} --customer ${customerKey} lists the versions and their states`,
   });
 }
 
@@ -221,10 +279,11 @@ async function remove(dependencies: WithdrawalDependencies, input: WithdrawalRef
   const place = { fleet, stage };
   const versions = await readCustomerVersions(dependencies.ledger, place, customerKey);
   const own = versions.find((one) => one.version === version);
-  if (own === undefined || own.serves || own.state !== "withdrawn") return;
+  if (own === undefined || own.serves || own.withdrawal === null) return;
   const target = own.targetModel ?? targetModel(customerKey, version);
   const folder = { ...place, generation: own.generation };
-  if (namingOf(target) === "versioned") await removeArtifact(dependencies, folder, target);
-  await removeCustomerEndpoint(dependencies, place, customerKey);
+  const there = await atStage(dependencies, place);
+  if (namingOf(target) === "versioned") await removeArtifact(there, folder, target);
+  await removeCustomerEndpoint(there, place, customerKey);
   await recordRemoved(dependencies.ledger, place, input);
 }

@@ -1,4 +1,5 @@
 /** Wraps a fleet's query into the one SELECT that is exported, ordered so that it can be split as it streams. */
+import pg from "pg";
 import { quoted } from "../../fleet/query-columns.js";
 import type { DatasetColumns } from "./columns.js";
 
@@ -22,6 +23,8 @@ export function copyQuery(o: {
   readonly query: string;
   readonly columns: DatasetColumns;
   readonly serverVersion: number;
+  /** Only these, as the warehouse calls them; by default all. */
+  readonly customers?: readonly string[];
 }): string {
   const { columns } = o;
   const hash =
@@ -31,13 +34,19 @@ export function copyQuery(o: {
   const features = columns.features.map(({ name }, index) =>
     columns.booleans.has(name) ? `f${index}::int` : `f${index}`,
   );
+  const wanted =
+    o.customers === undefined
+      ? ""
+      : `
+                 where given.${quoted(columns.customer)}::text in
+                       (select jsonb_array_elements_text(${pg.escapeLiteral(JSON.stringify(o.customers))}::jsonb))`;
   const byTime = columns.time !== undefined;
   return `select place, customer, ${["target", ...features].join(", ")}
   from (select ${byTime ? PLACE_BY_TIME : hash} as place, ${hash} as hash, picked.*
           from (select ${pickedColumns(columns).join(",\n                       ")}
                   from (
 ${o.query}
-                       ) as given) as picked) as placed
+                       ) as given${wanted}) as picked) as placed
  order by customer, place${byTime ? ", hash" : ""}`;
 }
 

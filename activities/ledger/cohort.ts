@@ -9,6 +9,8 @@ export interface CohortMember {
   readonly championVersion: number | null;
   /** Artifact of the model that serves, to be scored on the same rows. */
   readonly championUri: string | null;
+  /** Held-out rows of which the served model will be asked for training's predictions. */
+  readonly verificationRows: number;
   /** Null when no hyperparameters are searched. */
   readonly search: SearchSize | null;
 }
@@ -26,7 +28,8 @@ export async function* cohortPages(
   for (let after = ""; ;) {
     const { rows } = await ledger.query<CohortMember>(
       `select c.customer_key as "customerKey", c.data_hash as "dataHash",
-              c.champion_version as "championVersion", r.artifact_uri as "championUri", c.search
+              c.champion_version as "championVersion", r.artifact_uri as "championUri", c.search,
+              jsonb_array_length(coalesce(c.verification, '[]')) as "verificationRows"
          from customers c
          left join releases r
                 on r.fleet = c.fleet and r.customer_key = c.customer_key and r.version = c.champion_version

@@ -104,6 +104,40 @@ export async function readCustomerEndpoint(
   return rows[0];
 }
 
+/** Of customers ($1 fleet, $2 stage) whom a shared endpoint serves by now, and nothing else is about to. */
+const LEFT = `
+  e.fleet = $1 and e.stage = $2 and e.version is not null
+    and exists (select from publications p
+                 where p.fleet = e.fleet and p.stage = e.stage and p.customer_key = e.customer_key
+                   and p.state = 'serving' and p.endpoint_kind in ('multi-model', 'pipeline'))
+    and not exists (select from publications p
+                     where p.fleet = e.fleet and p.stage = e.stage and p.customer_key = e.customer_key
+                       and p.state = 'copied' and p.endpoint_kind in ('serverless', 'dedicated'))`;
+
+/** Whether the fleet has moved customers from endpoints of their own, which are still there. */
+export async function hasLeftEndpoints(
+  ledger: pg.Pool,
+  { fleet, stage }: StageRef,
+): Promise<boolean> {
+  const { rows } = await ledger.query(`select from customer_endpoints e where ${LEFT} limit 1`, [
+    fleet,
+    stage,
+  ]);
+  return rows.length > 0;
+}
+
+/** From now on nobody wants them: what is begun then is an errand until it is done. */
+export async function unwantLeftEndpoints(
+  ledger: pg.Pool,
+  { fleet, stage }: StageRef,
+): Promise<void> {
+  await ledger.query(
+    `update customer_endpoints e set version = null, state = 'wanted', reason = null, updated_at = now()
+      where ${LEFT}`,
+    [fleet, stage],
+  );
+}
+
 /**
  * Forgets an endpoint that nobody is pointed to. `remove` runs while nobody else can want anything of it: a version
  * that is published meanwhile waits, and then finds it gone.

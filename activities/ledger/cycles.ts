@@ -18,6 +18,8 @@ export interface Cycle extends CycleRef {
   readonly workflowId: string;
   /** One training job in place of each search. */
   readonly testing: boolean;
+  /** Drift: it trains the customers that the drift run of the same id has chosen. */
+  readonly cause: "drift" | null;
   /** Rows that the finished export wrote; null before. */
   readonly rows: number | null;
   /** S3 key of the folder that the preparation wrote in place of the cycle's own; null without one. */
@@ -31,10 +33,11 @@ export async function readCycle(ledger: pg.Pool, { fleet, cycle }: CycleRef): Pr
     window_ceiling: Date;
     workflow_id: string;
     testing: boolean;
+    cause: "drift" | null;
     rows: string | null;
     prepared: string | null;
   }>(
-    `select spec_hash, window_floor, window_ceiling, workflow_id, testing, rows, prepared
+    `select spec_hash, window_floor, window_ceiling, workflow_id, testing, cause, rows, prepared
        from cycles where fleet = $1 and cycle = $2`,
     [fleet, cycle],
   );
@@ -48,6 +51,7 @@ export async function readCycle(ledger: pg.Pool, { fleet, cycle }: CycleRef): Pr
     window: { floor: row.window_floor.toISOString(), ceiling: row.window_ceiling.toISOString() },
     workflowId: row.workflow_id,
     testing: row.testing,
+    cause: row.cause,
     rows: row.rows === null ? null : Number(row.rows),
     prepared: row.prepared,
   };

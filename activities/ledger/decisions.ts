@@ -61,9 +61,14 @@ export async function recordReleaseDecision(ledger: pg.Pool, o: ReleaseVerdict):
        insert into release_decisions (fleet, customer_key, version, decided_at, state, decided_by, note)
        values ($1, $2, $3, $7, $4, $5, $6) on conflict do nothing),
      release as (
-       update releases set state = $4, decided_by = $5, decided_at = $7, note = $6
-        where fleet = $1 and customer_key = $2 and version = $3 and state = any($8) returning cycle)
-     update customers c set state = $4, reason = coalesce($6, c.reason), updated_at = now()
+       update releases r set decided_by = $5, decided_at = $7, note = $6,
+              -- A stage that takes what nobody has approved may serve it already.
+              state = case when $4 = 'approved' and exists
+                (select from publications p
+                  where p.fleet = $1 and p.customer_key = $2 and p.version = $3 and p.state = 'serving')
+                then 'serving' else $4 end
+        where fleet = $1 and customer_key = $2 and version = $3 and state = any($8) returning cycle, state)
+     update customers c set state = release.state, reason = coalesce($6, c.reason), updated_at = now()
        from release
       where c.fleet = $1 and c.cycle = release.cycle and c.customer_key = $2`,
     [

@@ -92,12 +92,16 @@ export async function forgetStage(
        release as (
          update releases r set state = 'retired' from served s
           where r.fleet = $1 and r.customer_key = s.customer_key and r.version = s.version
-            and r.state = 'serving' returning r.customer_key, r.cycle)
+            and r.state = 'serving' and not exists
+              (select from publications p
+                where p.fleet = $1 and p.stage <> $2 and p.customer_key = r.customer_key
+                  and p.version = r.version and p.state = 'serving')
+         returning r.customer_key, r.cycle)
        update customers c set state = 'approved', updated_at = now() from release x
         where c.fleet = $1 and c.cycle = x.cycle and c.customer_key = x.customer_key and c.state = 'serving'`,
       key,
     );
-    for (const table of ["withdrawals", "publications", "customer_endpoints"])
+    for (const table of ["withdrawals", "publications", "promotions", "customer_endpoints"])
       await connection.query(`delete from ${table} where fleet = $1 and stage = $2`, key);
     await recordDestruction(connection, destroyed);
   });

@@ -19,6 +19,8 @@ export interface NewJob<Request extends object = object> extends JobsPlace, Cycl
   readonly requestHash: string;
   /** Training jobs at a time: its places in the account's quota. */
   readonly slots: number;
+  /** Of a search: the most training jobs that it runs. */
+  readonly trainingJobs?: number;
   readonly request: Request;
   /** Who is told when the job ends. */
   readonly workflowId: string;
@@ -27,8 +29,18 @@ export interface NewJob<Request extends object = object> extends JobsPlace, Cycl
 /** `full`: the quota is used up. `created`, `ended`: an earlier attempt got that far. */
 export type Admission = "admitted" | "full" | "created" | "ended";
 
+/** What a budget goes by while the job runs; none of a fleet without one. */
+interface JobExpectation {
+  readonly expectedUsd?: number;
+  readonly usdPerHour?: number;
+}
+
 /** The row comes first: a job that exists in SageMaker without one would be nobody's. */
-export async function admitJob(ledger: pg.Pool, job: NewJob, quota: number): Promise<Admission> {
+export async function admitJob(
+  ledger: pg.Pool | pg.ClientBase,
+  job: NewJob & JobExpectation,
+  quota: number,
+): Promise<Admission> {
   const now = new Date().toISOString();
   const row = {
     job_name: job.jobName,
@@ -45,6 +57,8 @@ export async function admitJob(ledger: pg.Pool, job: NewJob, quota: number): Pro
     workflow_id: job.workflowId,
     state: "admitted",
     admitted_at: now,
+    expected_usd: job.expectedUsd ?? null,
+    usd_per_hour: job.usdPerHour ?? null,
   };
   const { rows } = await ledger.query<{ admission: Admission }>(
     "select admit_job(jsonb_populate_record(null::jobs, $1), $2, $3) as admission",

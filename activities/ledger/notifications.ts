@@ -1,10 +1,10 @@
-/** The ledger's notifications: one message a cycle and deadline, claimed by the release that sends it. */
+/** The ledger's notifications: one message a cycle and kind, claimed by the workflow that sends it. */
 import type pg from "pg";
 import type { DeadlineKind, WaitingModels } from "../../fleet/approval.js";
 import type { CycleRef } from "./cycles.js";
 
 export interface NotificationRef extends CycleRef {
-  readonly kind: DeadlineKind;
+  readonly kind: DeadlineKind | "budget";
 }
 
 /** A claim this old belongs to a release that gave up or ended. Minutes. */

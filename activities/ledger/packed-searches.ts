@@ -93,7 +93,7 @@ export interface PackedWork extends CycleRef {
 const searchName = ({ fleet, cycle, workHash }: PackedWork, customerKey: string): string =>
   `${fleet}/${cycle}/${workOf(workHash)}/${customerKey}`;
 
-/** Before the job is created. Done again, the rows are as they were. */
+/** Before the job is created. Done again, the rows are as they were; one that failed in an earlier job is open again. */
 export async function recordPackedSearches(
   ledger: pg.Pool,
   work: PackedWork,
@@ -111,7 +111,9 @@ export async function recordPackedSearches(
             case when s.parents = '[]'::jsonb then null else 'TransferLearning' end, s.parents, s.because, '[]', true
        from unnest($14::text[], $15::text[], $16::int[], $17::text[], $18::text[], $19::jsonb[], $20::text[])
          as s (key, name, jobs, size, data, parents, because)
-     on conflict (fleet, cycle, customer_key, round, work_hash) do nothing`,
+     on conflict (fleet, cycle, customer_key, round, work_hash) do update
+       set status = null, failure_reason = null, ended_at = null, trials_read_at = null
+       where tuning_jobs.status = 'Failed'`,
     [
       ...[work.fleet, work.cycle, workOf(work.workHash), work.account, work.region, work.testing],
       ...[tuning.strategy, tuning.objective, tuning.direction, JSON.stringify(tuning.ranges)],
@@ -177,7 +179,7 @@ export async function recordPackedResults(
        select tuning_job_name, count(value)::int as completed, count(*)::int - count(value)::int as failed
          from named group by tuning_job_name)
      update tuning_jobs s
-        set status = 'Completed', best_training_job_name = best.trial, best_value = best.value,
+        set status = 'Completed', failure_reason = null, best_training_job_name = best.trial, best_value = best.value,
             best_hyperparameters = best.hyperparameters,
             trial_statuses = jsonb_build_object('completed', counted.completed, 'failed', counted.failed),
             objective_statuses = jsonb_build_object('succeeded', counted.completed, 'failed', counted.failed),
@@ -192,5 +194,44 @@ export async function recordPackedResults(
         results.map(({ customerKey, trials }) => ({ customer_key: customerKey, trials })),
       ),
     ],
+  );
+}
+
+export interface FailedSearch {
+  readonly customerKey: string;
+  readonly reason: string;
+}
+
+/** Searches that told of no trials: their customers have failed. */
+export async function recordFailedSearches(
+  ledger: pg.Pool,
+  { fleet, cycle, workHash }: CycleRef & { readonly workHash: string },
+  failures: readonly FailedSearch[],
+): Promise<void> {
+  if (failures.length === 0) return;
+  await ledger.query(
+    `update tuning_jobs t
+        set status = 'Failed', failure_reason = f.reason, ended_at = now(), trials_read_at = now()
+       from unnest($4::text[], $5::text[]) as f (key, reason)
+      where t.fleet = $1 and t.cycle = $2 and t.work_hash = $3 and t.customer_key = f.key
+        and t.packed and t.status is null`,
+    [
+      ...[fleet, cycle, workOf(workHash)],
+      failures.map(({ customerKey }) => customerKey),
+      failures.map(({ reason }) => reason),
+    ],
+  );
+}
+
+/** All that are open in the cycle: their job failed as a whole, or was stopped. */
+export async function recordFailedJob(
+  ledger: pg.Pool,
+  { fleet, cycle, reason }: CycleRef & { readonly reason: string },
+): Promise<void> {
+  await ledger.query(
+    `update tuning_jobs
+        set status = 'Failed', failure_reason = $3, ended_at = now(), trials_read_at = now()
+      where fleet = $1 and cycle = $2 and packed and status is null`,
+    [fleet, cycle, reason],
   );
 }

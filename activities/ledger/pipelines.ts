@@ -46,3 +46,16 @@ export async function readLeavingCustomers(
   );
   return rows.map(({ customerKey }) => customerKey);
 }
+
+/** Whether some customers of the stage are served by endpoints of other kinds, and none by the multi-model one. */
+export async function isServedOtherwise(
+  ledger: pg.Pool,
+  { fleet, stage }: StageRef,
+): Promise<boolean> {
+  const { rows } = await ledger.query<{ otherwise: boolean | null }>(
+    `select bool_and(endpoint_kind <> 'multi-model') as otherwise
+       from publications where fleet = $1 and stage = $2 and state in ('serving', 'copied')`,
+    [fleet, stage],
+  );
+  return rows[0]?.otherwise === true;
+}

@@ -2,6 +2,7 @@
 import type pg from "pg";
 import { targetModel, type ArtifactNaming } from "../../fleet/names.js";
 import { servingAddress, type Serving, type ServingAddress } from "../../fleet/serving.js";
+import type { StageApproval } from "../../fleet/stages.js";
 import { withdrawalWords, type RecordedState } from "../../fleet/way-back.js";
 import { inTransaction } from "./transaction.js";
 
@@ -40,6 +41,10 @@ export interface AskedVersion extends VersionRef {
   readonly address: ServingAddress;
   /** Of that spec; null when the ledger has no such version. */
   readonly specHash: string | null;
+  /** What this stage wants of a version, by that spec. */
+  readonly stageApproval: StageApproval;
+  /** Somebody has approved it for this stage; of one that wants that. */
+  readonly isStageApproved: boolean;
   /** What serves this customer; null when nothing does. */
   readonly servingVersion: number | null;
   /** Held-out rows as CSV without the target. */
@@ -72,6 +77,11 @@ export async function readAskedVersions(
               json_build_object('state', p.state, 'reason', p.reason) end as publication,
             f.spec #>> '{endpoint,naming}' as naming, f.spec #>> '{endpoint,kind}' as kind, r.generation,
             f.spec_hash as "specHash",
+            coalesce((select s ->> 'approval' from jsonb_array_elements(f.spec -> 'stages') s
+                       where s ->> 'name' = $2 limit 1), 'release') as "stageApproval",
+            exists (select from promotions o
+                     where o.fleet = $1 and o.stage = $2 and o.customer_key = a.customer_key
+                       and o.version = a.version and o.approved_by is not null) as "isStageApproved",
             (select max(s.version) from publications s
               where s.fleet = $1 and s.stage = $2 and s.customer_key = a.customer_key and s.state = 'serving')
               as "servingVersion",
@@ -264,16 +274,21 @@ async function replace(
       where fleet = $1 and customer_key = $2 and stage = $4 and (version = $3 or state = 'serving')`,
     [...key, stage, JSON.stringify(verification)],
   );
+  // One that another stage serves is not retired; one that nobody has approved does not become the champion.
   await connection.query(
-    `update releases
-        set state = case when version = $3 then 'serving' else 'retired' end
-      where fleet = $1 and customer_key = $2 and (version = $3 or state = 'serving')`,
+    `update releases r
+        set state = case when r.version = $3 then 'serving' else 'retired' end
+      where r.fleet = $1 and r.customer_key = $2
+        and (r.version = $3 and r.state <> 'pending'
+             or r.version <> $3 and r.state = 'serving' and not exists
+                (select from publications p
+                  where p.fleet = $1 and p.customer_key = $2 and p.version = r.version and p.state = 'serving'))`,
     key,
   );
   await connection.query(
     `update customers c set state = 'serving', reason = null, updated_at = now()
        from releases r
-      where r.fleet = $1 and r.customer_key = $2 and r.version = $3
+      where r.fleet = $1 and r.customer_key = $2 and r.version = $3 and r.state = 'serving'
         and c.fleet = r.fleet and c.cycle = r.cycle and c.customer_key = r.customer_key
         and c.state in ('pending', 'approved', 'rejected', 'serving')`,
     key,

@@ -13,20 +13,34 @@ import { readSpec } from "./specs.js";
 export async function readReleasedSpec(
   ledger: pg.Pool,
   fleet: string,
-  /** Of a pipeline: only models behind the preprocessor of this generation count. */
-  generation: number | null = null,
+  {
+    generation = null,
+    stage = null,
+  }: {
+    /** Of a pipeline: only models behind the preprocessor of this generation count. */
+    readonly generation?: number | null;
+    /** Of several stages: only models that were copied to this one count, decided or not. */
+    readonly stage?: string | null;
+  } = {},
 ): Promise<FleetSpec> {
   const { rows } = await ledger.query<{ spec_hash: string }>(
     `select spec_hash from (
        select y.spec_hash, y.started_at, y.cycle,
-              bool_or(r.state in ('approved', 'serving')) as wanted
+              bool_or(r.state in ('pending', 'approved', 'serving')) as wanted
          from cycles y join releases r using (fleet, cycle)
-        where y.fleet = $1 and ($2::int is null or r.generation = $2) and r.state in ('approved', 'serving', 'retired', 'withdrawn')
+        where y.fleet = $1 and ($2::int is null or r.generation = $2)
+          and r.state in ('pending', 'approved', 'serving', 'retired', 'withdrawn')
+          and case when $3::text is null then r.state <> 'pending' else exists
+                (select from publications p
+                  where p.fleet = r.fleet and p.customer_key = r.customer_key and p.version = r.version
+                    and p.stage = $3 and p.state in ('copied', 'serving')) end
         group by y.fleet, y.cycle) as released
       order by wanted desc, started_at desc, cycle desc limit 1`,
-    [fleet, generation],
+    [fleet, generation, stage],
   );
   const [row] = rows;
+  // Nothing of it is left in the stage: the endpoint is on its way back, or out.
+  if (row === undefined && stage !== null) return readReleasedSpec(ledger, fleet, { generation });
   if (row === undefined)
     throw permanent(FAILURES.specInvalid, {
       message: `the ledger has no approved model of fleet "${fleet}", so nothing is to be served`,

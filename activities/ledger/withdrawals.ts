@@ -102,6 +102,33 @@ export async function recordWithdrawal(ledger: pg.Pool, o: NewWithdrawal): Promi
   );
 }
 
+/**
+ * The stages that a withdrawal of the version concerns, production (the last) first: those that have copied it, served
+ * it or still do, and those where it is being withdrawn already.
+ */
+export async function stagesOfVersion(
+  ledger: pg.Pool,
+  { fleet, customerKey, version }: { readonly fleet: string } & VersionRef,
+): Promise<string[]> {
+  const { rows } = await ledger.query<{ stage: string }>(
+    `with spec as (
+       select f.spec from releases r
+         join cycles y using (fleet, cycle)
+         join customers c using (fleet, cycle, customer_key)
+         join fleet_specs f on f.fleet = r.fleet and f.spec_hash = coalesce(c.planned_spec_hash, y.spec_hash)
+        where r.fleet = $1 and r.customer_key = $2 and r.version = $3)
+     select t.stage from (
+       select stage from publications where fleet = $1 and customer_key = $2 and version = $3
+        union select stage from withdrawals where fleet = $1 and customer_key = $2 and version = $3) t
+       left join lateral (
+         select s.place from spec, jsonb_array_elements(spec -> 'stages') with ordinality as s (stage, place)
+          where s.stage ->> 'name' = t.stage limit 1) p on true
+      order by p.place desc nulls last, t.stage`,
+    [fleet, customerKey, version],
+  );
+  return rows.map((row) => row.stage);
+}
+
 export interface WayBackStep {
   readonly customerKey: string;
   /** The version that leaves. */

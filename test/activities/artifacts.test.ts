@@ -79,7 +79,9 @@ describe("copyArtifacts", () => {
       customer: "rejected",
       reason: because,
     });
-    expect(await outcomesOf(parts(), gone)).toEqual([{ kind: "rejected", version: 1, because }]);
+    expect(await outcomesOf(parts(), gone)).toEqual([
+      { kind: "rejected", stage: "local", version: 1, because },
+    ]);
     expect(await standing(parts(), spec, fine)).toMatchObject({ publication: "copied" });
   });
 
@@ -165,7 +167,7 @@ describe("copyArtifacts", () => {
 
     expect(await standing(parts(), spec, version)).toMatchObject({ publication: "serving" });
     expect(await outcomesOf(parts(), version)).toEqual([
-      { kind: "serving", version: 1, targetModel: "a/v000001.tar.gz" },
+      { kind: "serving", stage: "local", version: 1, targetModel: "a/v000001.tar.gz" },
     ]);
   });
 });

@@ -206,7 +206,7 @@ describe("published", () => {
     });
 
     expect(await signalsOf(parts(), asked.withdrawWorkflowId)).toEqual([
-      { version: 1, servesNow: null },
+      { version: 1, stage: "local", servesNow: null },
     ]);
     expect((await described(await arnOf(spec, 1))).ModelApprovalStatus).toBe("Approved");
     expect((await pointedVersions(parts(), spec, 2))[1]).toBeNull();

@@ -143,7 +143,7 @@ describe.each([
       expect(await answers(spec, key)).toEqual([30, 70]);
     }
     expect(await outcomesOf(parts(), batch[0] as Publication)).toEqual([
-      { kind: "serving", version: 1, targetModel: null },
+      { kind: "serving", stage: "local", version: 1, targetModel: null },
     ]);
     const { EndpointConfigName } = await describeOwn(spec, "a");
     const config = await parts().sagemaker.send(
@@ -188,7 +188,7 @@ describe.each([
       ...{ endpoint: own(spec, "back"), version: 1, targetModel: null },
     });
     expect(await signalsOf(parts(), withdrawal.withdrawWorkflowId)).toEqual([
-      { version: 2, servesNow: { version: 1, targetModel: null } },
+      { version: 2, stage: "local", servesNow: { version: 1, targetModel: null } },
     ]);
     await removeArtifact(spec, second);
     expect(await answers(spec, "back")).toEqual([30, 70]);
@@ -201,7 +201,7 @@ describe.each([
     expect(await settle(spec, withdrawal)).toEqual([]);
     expect(await pointerOf(parts(), spec, "gone")).toBeNull();
     expect(await signalsOf(parts(), withdrawal.withdrawWorkflowId)).toEqual([
-      { version: 1, servesNow: null },
+      { version: 1, stage: "local", servesNow: null },
     ]);
     await removeArtifact(spec, only);
     await removeArtifact(spec, only);
@@ -247,7 +247,7 @@ describe.each([
     });
     await expect.poll(async () => (await namesOf(own(spec, "broken"))).endpoints).toEqual([]);
     expect(await outcomesOf(parts(), broken)).toEqual([
-      { kind: "rejected", version: 1, because: like(/own-\S+--broken/) },
+      { kind: "rejected", stage: "local", version: 1, because: like(/own-\S+--broken/) },
     ]);
   });
 

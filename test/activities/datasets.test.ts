@@ -8,7 +8,7 @@ import { activityEnvironment, readObject, run, useParts } from "./parts.js";
 const parts = useParts(17700);
 
 const activities = (secret: string | undefined = parts().warehouseUrl) =>
-  createDatasetActivities({ ...parts(), secret: () => secret });
+  createDatasetActivities({ ...parts(), secret: async () => secret });
 
 async function exportFleet(options: FleetOptions) {
   const cycle = await openCycle(parts(), aFleet(options));

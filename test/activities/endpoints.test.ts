@@ -275,7 +275,7 @@ describe("verifyAndPoint", () => {
       },
     ]);
     expect(await outcomesOf(parts(), approved)).toEqual([
-      { kind: "serving", version: 1, targetModel: "happy/v000001.tar.gz" },
+      { kind: "serving", stage: "local", version: 1, targetModel: "happy/v000001.tar.gz" },
     ]);
   });
 
@@ -329,7 +329,9 @@ describe("verifyAndPoint", () => {
       customer: "rejected",
       reason: because,
     });
-    expect(await outcomesOf(parts(), bad)).toEqual([{ kind: "rejected", version: 1, because }]);
+    expect(await outcomesOf(parts(), bad)).toEqual([
+      { kind: "rejected", stage: "local", version: 1, because },
+    ]);
     expect(await pointerOf(parts(), spec, customer)).toBeNull();
     expect(await standing(parts(), spec, good)).toMatchObject({ publication: "serving" });
   });
@@ -371,7 +373,7 @@ describe("verifyAndPoint", () => {
     expect(await pointerOf(parts(), spec, "late")).toMatchObject({ version: 2 });
     expect(await standing(parts(), spec, second)).toMatchObject({ publication: "serving" });
     expect(await outcomesOf(parts(), first)).toEqual([
-      { kind: "rejected", version: 1, because: "version 2 serves, which is newer" },
+      { kind: "rejected", stage: "local", version: 1, because: "version 2 serves, which is newer" },
     ]);
   });
 
@@ -419,6 +421,7 @@ describe("rejectPublications", () => {
     });
     expect((await outcomesOf(parts(), waiting))[0]).toEqual({
       kind: "rejected",
+      stage: "local",
       version: 1,
       because,
     });

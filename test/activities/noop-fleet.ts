@@ -46,7 +46,7 @@ export const noopFleet = ({ customers = 1, hyperparameters = {}, ...options }: N
 export async function plannedCycle(parts: Parts, options: NoopFleetOptions) {
   const spec = noopFleet(options);
   const cycle = await openCycle(parts, spec, options.cycle ?? CYCLE);
-  const datasets = createDatasetActivities({ ...parts, secret: () => parts.warehouseUrl });
+  const datasets = createDatasetActivities({ ...parts, secret: async () => parts.warehouseUrl });
   await run(datasets.exportDataset, cycle);
   const cycles = createCycleActivities(parts);
   await run(cycles.planCycle, { ...cycle, shardSize: 250, force: false });

@@ -4,13 +4,16 @@ import { text } from "node:stream/consumers";
 import { MockActivityEnvironment } from "@temporalio/testing";
 import { DefaultLogger } from "@temporalio/worker";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { createCohortRegistrationActivities } from "../../activities/cohort-registration.js";
+import { createCohortReleaseActivities } from "../../activities/cohort-release.js";
 import {
   createNotificationActivities,
   slackBody,
   type NotifyWaitingInput,
 } from "../../activities/notifications.js";
 import { aFleet, CYCLE } from "./a-fleet.js";
-import { useParts } from "./parts.js";
+import { aShardedFleet, anEvaluatedCohort } from "./cohorts.js";
+import { run, useParts } from "./parts.js";
 import { aVersion } from "./publishing.js";
 
 const parts = useParts(17800);
@@ -45,17 +48,23 @@ beforeEach(() => {
 });
 
 /** As the release of that name would have it told. */
-function notify(fleet: string, release: string, secrets: Record<string, string> = { HOOK: url }) {
+function notify(
+  fleet: string,
+  release: string,
+  secrets: Record<string, string> = { HOOK: url },
+  asked: Partial<NotifyWaitingInput> = {},
+) {
   const environment = new MockActivityEnvironment(
     { workflowExecution: { workflowId: release, runId: "run" } },
     { logger: new DefaultLogger("ERROR") },
   );
   const { notifyWaiting } = createNotificationActivities({
     ledger: parts().ledger,
-    secret: (name) => secrets[name],
+    secret: async (name) => secrets[name],
   });
   const input: NotifyWaitingInput = {
     ...{ fleet, cycle: CYCLE, kind: "remind", after: "2d", onExpiry: "deny", webhook: "HOOK" },
+    ...asked,
   };
   return environment.run(notifyWaiting, input);
 }
@@ -90,6 +99,37 @@ describe("the first release to reach the deadline", () => {
     await notify(fleet, "release/1");
     expect(received).toEqual([]);
   });
+});
+
+test("a cohort is told at each deadline for the one decision that it takes, and not once it is decided", async () => {
+  const fleet = "cohort-waits";
+  const at = { cycle: "2026-10-01" };
+  const tell = (asked: Partial<NotifyWaitingInput> = {}) =>
+    notify(fleet, "release-cohort/1", undefined, { ...at, ...asked });
+  await anEvaluatedCohort(parts(), { spec: aShardedFleet(fleet), ...at, members: 10, asking: [4] });
+  const { registerCohort } = createCohortRegistrationActivities({ ...parts(), watchSeconds: 1 });
+  await run(registerCohort, { fleet, ...at });
+
+  await tell();
+  await tell();
+  await tell({ kind: "escalate", after: "7d" });
+  expect(received.map((message) => message.text)).toEqual([
+    `${fleet}: 10 models wait for one decision. ` +
+      "Cycle 2026-10-01: C00000, C00001, C00002, C00003, C00004, C00005, C00006, C00007, and 2 more.",
+    expect.stringMatching(/^cohort-waits: 10 models wait for one decision for more than 7d\. /),
+  ]);
+  expect(JSON.stringify(received[0]?.blocks)).toContain(
+    `modelfleet approve ${fleet} --cohort 2026-10-01`,
+  );
+
+  const { recordCohortDecision } = createCohortReleaseActivities(parts());
+  await run(recordCohortDecision, {
+    ...{ fleet, version: 1, state: "approved" },
+    at: new Date().toISOString(),
+    decision: { verdict: "approve", by: "ann", except: ["C00003"] },
+  });
+  await tell({ kind: "expire", after: "14d" });
+  expect(received).toHaveLength(2);
 });
 
 describe("a webhook that fails", () => {

@@ -1,6 +1,7 @@
 /** The real parts that activities work on, for one test file: ledger, warehouse, S3, SageMaker, Temporal. */
 import { GetObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import { SageMakerClient } from "@aws-sdk/client-sagemaker";
+import { SageMakerRuntimeClient } from "@aws-sdk/client-sagemaker-runtime";
 import { Client, Connection } from "@temporalio/client";
 import { MockActivityEnvironment } from "@temporalio/testing";
 import { DefaultLogger } from "@temporalio/worker";
@@ -8,6 +9,7 @@ import pg from "pg";
 import { afterAll, beforeAll } from "vitest";
 import { migrateLedger } from "../../activities/ledger/migrate.js";
 import { openLedger } from "../../activities/ledger/pool.js";
+import type { StageAccess } from "../../activities/stage-access.js";
 import { startTestStack, type TestStack } from "../stack.js";
 
 export interface Parts {
@@ -25,6 +27,8 @@ export interface Parts {
   readonly s3: S3Client;
   readonly sagemaker: SageMakerClient;
   readonly temporal: Client;
+  /** The same clients for every stage. */
+  readonly stageAccess: StageAccess;
 }
 
 /** Starts before the first test of the file and is gone after the last. */
@@ -67,29 +71,42 @@ export async function connectParts(environment: Readonly<Record<string, string>>
   await migrateLedger(ledger);
   const connection = await Connection.connect({ address: read("TEMPORAL_ADDRESS") });
   const roleArn = read("MODELFLEET_ROLE_ARN");
-  return {
-    account: roleArn.split(":")[4] ?? "",
+  const account = roleArn.split(":")[4] ?? "";
+  const bucket = read("MODELFLEET_BUCKET");
+  const sagemakerUrl = read("AWS_ENDPOINT_URL_SAGEMAKER");
+  const s3 = new S3Client({
     region,
-    bucket: read("MODELFLEET_BUCKET"),
+    credentials,
+    endpoint: read("AWS_ENDPOINT_URL_S3"),
+    forcePathStyle: true,
+  });
+  const sagemaker = new SageMakerClient({
+    region,
+    credentials,
+    endpoint: sagemakerUrl,
+    maxAttempts: 2,
+  });
+  const runtime = new SageMakerRuntimeClient({
+    region,
+    credentials,
+    endpoint: sagemakerUrl,
+    maxAttempts: 1,
+  });
+  const clients = { account, region, bucket, roleArn, s3, sagemaker, runtime };
+  return {
+    account,
+    region,
+    bucket,
     roleArn,
+    stageAccess: async () => clients,
     maxTrainingJobs: 1000,
     warehouseUrl: read("WAREHOUSE_URL"),
     ledgerUrl: read("MODELFLEET_LEDGER_URL"),
-    sagemakerUrl: read("AWS_ENDPOINT_URL_SAGEMAKER"),
+    sagemakerUrl,
     ledger,
     warehouse: new pg.Pool({ connectionString: read("WAREHOUSE_URL"), max: 4 }),
-    s3: new S3Client({
-      region,
-      credentials,
-      endpoint: read("AWS_ENDPOINT_URL_S3"),
-      forcePathStyle: true,
-    }),
-    sagemaker: new SageMakerClient({
-      region,
-      credentials,
-      endpoint: read("AWS_ENDPOINT_URL_SAGEMAKER"),
-      maxAttempts: 2,
-    }),
+    s3,
+    sagemaker,
     temporal: new Client({ connection, namespace: read("TEMPORAL_NAMESPACE") }),
   };
 }

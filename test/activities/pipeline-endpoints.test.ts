@@ -11,7 +11,7 @@ import { beforeAll, expect, test } from "vitest";
 import { createArtifactActivities } from "../../activities/artifacts.js";
 import { createEndpointActivities } from "../../activities/endpoints.js";
 import { createWithdrawalActivities } from "../../activities/withdrawals.js";
-import { pipelineEndpointName, s3Keys, specHash } from "../../fleet/names.js";
+import { endpointName, pipelineEndpointName, s3Keys, specHash } from "../../fleet/names.js";
 import type { FleetSpec } from "../../fleet/spec.schema.js";
 import type { Publication, Withdrawal } from "../../workflows/messages.js";
 import { tarGz } from "../hosting/artifacts.js";
@@ -95,19 +95,19 @@ async function version(customer: string, number: number, generation: number): Pr
 const dependencies = () => ({ ...withRuntime(parts()), graceSeconds: 0.1 });
 const place = { fleet: "piped", stage: STAGE };
 let clock = Date.parse("2026-11-21T14:30:00Z");
-const ensure = () =>
+const ensure = (fleet = place.fleet) =>
   run(createEndpointActivities(dependencies()).ensureEndpoint, {
-    ...{ ...place, reload: false },
+    ...{ ...place, fleet, reload: false },
     at: new Date((clock += 1000)).toISOString(),
   });
 
-async function publish(...publications: Publication[]): Promise<void> {
-  const batch = { ...place, publications };
-  expect(await run(createArtifactActivities(parts()).copyArtifacts, batch)).toEqual({
-    rejected: [],
-    overwritten: [],
-  });
-  await ensure();
+const publish = (...publications: Publication[]) => publishIn(place.fleet, ...publications);
+
+async function publishIn(fleet: string, ...publications: Publication[]): Promise<void> {
+  const batch = { ...place, fleet, publications };
+  const copied = await run(createArtifactActivities(parts()).copyArtifacts, batch);
+  expect(copied.rejected).toEqual([]);
+  await ensure(fleet);
   await run(createEndpointActivities(dependencies()).verifyAndPoint, batch);
 }
 
@@ -129,9 +129,9 @@ async function withdraw(publication: Publication): Promise<Withdrawal> {
   return withdrawal;
 }
 
-async function there() {
+async function there(fleet = place.fleet) {
   const { sagemaker } = parts();
-  const page = { NameContains: "piped-", MaxResults: 100 };
+  const page = { NameContains: `${fleet}-`, MaxResults: 100 };
   const { Endpoints = [] } = await sagemaker.send(new ListEndpointsCommand(page));
   return Endpoints.map(({ EndpointName }) => EndpointName).sort();
 }
@@ -165,7 +165,7 @@ test("customers move from one generation to the next, and the endpoint goes with
   expect(await there()).toEqual([g(1), g(2)]);
 
   await publish(await version("b", 2, 2));
-  await expect.poll(there).toEqual([g(2)]);
+  await expect.poll(() => there()).toEqual([g(2)]);
   const page = { NameContains: g(1) };
   const configs = await sagemaker.send(new ListEndpointConfigsCommand(page));
   const models = await sagemaker.send(new ListModelsCommand(page));
@@ -176,7 +176,34 @@ test("customers move from one generation to the next, and the endpoint goes with
   const withdrawal = await withdraw(denied);
   expect(await pointerOf(parts(), spec, "b")).toMatchObject({ endpoint: g(1), version: 1 });
   expect(await signalsOf(parts(), withdrawal.withdrawWorkflowId)).toEqual([
-    { version: 2, servesNow: { version: 1, targetModel: "b/v000001.tar.gz" } },
+    { version: 2, stage: "local", servesNow: { version: 1, targetModel: "b/v000001.tar.gz" } },
   ]);
   expect(await there()).toEqual([g(1), g(2)]);
+});
+
+test("endpoints of another kind stay until the last customer has moved, and then they go", async () => {
+  const name = "moving";
+  const shared = aFleet({ name });
+  const single = aFleet({ name, endpoint: { kind: "serverless" } });
+  await uploadCode(parts(), shared);
+  const own = (key: string) => endpointName(name, STAGE, key);
+  const made = (spec: FleetSpec, customer: string, version: number) =>
+    aVersion(parts(), { spec, customer, version });
+  await publishIn(name, await made(shared, "a", 1), await made(shared, "b", 1));
+  expect(await there(name)).toEqual([endpointName(name, STAGE)]);
+
+  await publishIn(name, await made(single, "a", 2));
+  expect(await there(name)).toEqual([endpointName(name, STAGE), own("a")]);
+  await publishIn(name, await made(single, "b", 2));
+  await expect.poll(() => there(name)).toEqual([own("a"), own("b")]);
+  expect(await pointerOf(parts(), single, "b")).toMatchObject({ endpoint: own("b"), version: 2 });
+
+  // And back again.
+  await publishIn(name, await made(shared, "a", 3));
+  await expect.poll(() => there(name)).toEqual([endpointName(name, STAGE), own("b")]);
+  await publishIn(name, await made(shared, "b", 3));
+  await expect.poll(() => there(name)).toEqual([endpointName(name, STAGE)]);
+  const page = { NameContains: `${name}-${STAGE}--` };
+  const { EndpointConfigs } = await parts().sagemaker.send(new ListEndpointConfigsCommand(page));
+  expect(EndpointConfigs).toEqual([]);
 });

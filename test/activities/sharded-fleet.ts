@@ -44,7 +44,7 @@ export const shardedFleet = ({
 export async function exportedCycle(parts: Parts, options: ShardedFleetOptions) {
   const spec = shardedFleet(options);
   const cycle = await openCycle(parts, spec, options.cycle ?? CYCLE);
-  const datasets = createDatasetActivities({ ...parts, secret: () => parts.warehouseUrl });
+  const datasets = createDatasetActivities({ ...parts, secret: async () => parts.warehouseUrl });
   await run(datasets.exportDataset, cycle);
   return { ...cycle, spec };
 }
@@ -69,6 +69,8 @@ export const FIGURES: Readonly<Record<string, number>> = {
   "validation:rows": 30,
   "test:rows": 10,
   "verification:1": 1.5,
+  "verification:2": 2.5,
+  "verification:3": 3.5,
 };
 
 export const lineOf = (customer: string, more: object = {}): string =>

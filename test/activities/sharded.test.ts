@@ -298,7 +298,7 @@ describe("evaluating a cohort", () => {
         training_job_name: cycle.trainingJobName,
         metrics: { rmse: 10, mae: 8, stdev_error: 9 },
         champion_metrics: null,
-        predictions: [1.5],
+        predictions: [1.5, 2.5, 3.5],
         objective_value: 10.5,
         test_rows: "10",
       },
@@ -335,6 +335,35 @@ describe("evaluating a cohort", () => {
       "site-5": ["failed", expect.stringMatching(/site-5\.tar\.gz does not exist$/)],
       "site-6": ["evaluated", expect.any(String)],
     });
+  });
+
+  test("a customer whose model could not be verified has failed, before anybody decides about it", async () => {
+    const withOnly = (customer: string, ...numbers: number[]) => {
+      const { metrics } = JSON.parse(lineOf(customer)) as { metrics: Record<string, number> };
+      const kept = Object.entries(metrics).filter(
+        ([name]) => !/^verification/.test(name) || numbers.includes(Number(name.at(-1))),
+      );
+      return lineOf(customer, { metrics: Object.fromEntries(kept) });
+    };
+    const cycle = await told(
+      { name: "unverifiable" },
+      { "algo-1": [withOnly("site-1", 1, 3), withOnly("site-2"), lineOf("site-3")].join("\n") },
+    );
+    expect(await cycle.evaluate()).toEqual({ evaluated: 1, championKept: 0, failed: 2 });
+    expect(await customersOf(cycle)).toMatchObject([
+      {
+        state: "failed",
+        error_type: "TrainingAlgorithmError",
+        reason:
+          "the training script printed 2 figures verification:N for 3 verification rows, so the served model could not be verified",
+      },
+      {
+        state: "failed",
+        reason:
+          "the training script printed no verification:1, so the served model could not be verified",
+      },
+      { state: "evaluated" },
+    ]);
   });
 
   test("a script that passes over the champions loses, and one that compares wins or keeps them", async () => {
@@ -404,7 +433,9 @@ describe("a search inside of the job", () => {
   test("is told its ranges, is history like any other, and the next begins with its best trials", async () => {
     const cycle = await told(
       { name: "packed", customers: 2, tuning },
-      { "algo-1": `${lineOf("site-1", { trials })}\n${lineOf("site-2")}` },
+      {
+        "algo-1": `${lineOf("site-1", { trials })}\n${lineOf("site-2", { metrics: undefined, failure: "flat" })}`,
+      },
     );
     const uri = (await channelsOf(cycle.trainingJobName)).trials?.S3Uri ?? "";
     expect(JSON.parse((await uriText(`${uri}tuning.json`)) ?? "")).toMatchObject({
@@ -418,7 +449,7 @@ describe("a search inside of the job", () => {
       { customer: "site-1", maxTrials: 2, trials: [] },
       { customer: "site-2", maxTrials: 2, trials: [] },
     ]);
-    expect(await cycle.evaluate()).toEqual({ evaluated: 2, championKept: 0, failed: 0 });
+    expect(await cycle.evaluate()).toEqual({ evaluated: 1, championKept: 0, failed: 1 });
     await cycle.evaluate();
     const { rows } = await parts().ledger.query(
       "select * from tuning_jobs where fleet = 'packed' order by customer_key",
@@ -432,7 +463,7 @@ describe("a search inside of the job", () => {
         trial_statuses: { completed: 2, failed: 1 },
         warm_start_because: "no earlier search to start from",
       },
-      { status: null },
+      { status: "Failed", failure_reason: "flat", best_value: null },
     ]);
 
     const next = await plannedCohort(parts(), {

@@ -183,7 +183,7 @@ describe.each<ArtifactNaming>(["versioned", "stable"])("%s artifacts", (naming) 
       serves_version: 1,
     });
     expect(await signalsOf(parts(), withdrawal.withdrawWorkflowId)).toEqual([
-      { version: 2, servesNow: { version: 1, targetModel: name("back", 1) } },
+      { version: 2, stage: "local", servesNow: { version: 1, targetModel: name("back", 1) } },
     ]);
   });
 
@@ -232,7 +232,7 @@ describe.each<ArtifactNaming>(["versioned", "stable"])("%s artifacts", (naming) 
       serves_version: null,
     });
     expect(await signalsOf(parts(), withdrawal.withdrawWorkflowId)).toEqual([
-      { version: 1, servesNow: null },
+      { version: 1, stage: "local", servesNow: null },
     ]);
     if (naming === "stable")
       await expect(predictionsOf(parts(), spec, name("only", 1))).rejects.toThrow(
@@ -303,7 +303,12 @@ describe.each<ArtifactNaming>(["versioned", "stable"])("%s artifacts", (naming) 
 
     expect(refused).toEqual(["late"]);
     expect(await outcomesOf(parts(), second)).toEqual([
-      { kind: "rejected", version: 2, because: "withdrawn: denied by ann: too slow" },
+      {
+        kind: "rejected",
+        stage: "local",
+        version: 2,
+        because: "withdrawn: denied by ann: too slow",
+      },
     ]);
     expect(await pointerOf(parts(), spec, "late")).toMatchObject({ version: 1 });
     if (naming === "versioned") return;

@@ -1,0 +1,233 @@
+/** Stages in other accounts, as a worker reaches them: whose credentials, for how long, and what they open. */
+import {
+  CopyObjectCommand,
+  CreateBucketCommand,
+  GetObjectCommand,
+  PutObjectCommand,
+} from "@aws-sdk/client-s3";
+import { CreateModelCommand, ListModelsCommand } from "@aws-sdk/client-sagemaker";
+import { AssumeRoleCommand, STSClient } from "@aws-sdk/client-sts";
+import { afterEach, describe, expect, test } from "vitest";
+import { bucketPrefix } from "../../local/stack/accounts.js";
+import { checkStages } from "../../worker/check-stages.js";
+import { PROD, QA, stageIn, useThreeAccounts } from "./three-accounts.js";
+
+const three = useThreeAccounts(19680);
+
+const admin = (path: string, body?: unknown) =>
+  fetch(`${three().parts.sagemakerUrl}/_local/${path}`, {
+    method: body === undefined ? "GET" : "PUT",
+    ...(body !== undefined && { body: JSON.stringify(body) }),
+  });
+
+const callsOf = async (operation: string): Promise<number> => {
+  const calls = (await (await admin("calls")).json()) as Record<string, number>;
+  return calls[operation] ?? 0;
+};
+
+afterEach(async () => void (await admin("faults", {})));
+
+describe("a stage's clients", () => {
+  test("act in the stage's account and region, with its bucket and role", async () => {
+    const clients = await three().stages.stageAccess(stageIn(QA));
+    expect(clients).toMatchObject({
+      ...{ account: QA.id, region: "us-east-1", bucket: bucketPrefix(QA.id) },
+      roleArn: stageIn(QA).executionRole,
+    });
+    expect((await clients.sagemaker.send(new ListModelsCommand())).Models).toEqual([]);
+  });
+
+  test("are opened once for each role and region", async () => {
+    const { stageAccess } = three().renew();
+    const before = await callsOf("AssumeRole");
+    const [one, two] = await Promise.all([stageAccess(stageIn(QA)), stageAccess(stageIn(QA))]);
+    const prod = await stageAccess(stageIn(PROD));
+    expect(one.sagemaker).toBe(two.sagemaker);
+    expect(prod.sagemaker).not.toBe(one.sagemaker);
+    expect((await callsOf("AssumeRole")) - before).toBe(2);
+  });
+
+  test("are the worker's own in its own account", async () => {
+    const { account, bucket, roleArn } = three().parts;
+    const before = await callsOf("AssumeRole");
+    const clients = await three().stages.stageAccess({ name: "sandbox", account });
+    expect(clients).toMatchObject({ account, bucket, roleArn });
+    expect(await callsOf("AssumeRole")).toBe(before);
+  });
+
+  test("spend the budget of calls of the stage's account", async () => {
+    const { sagemaker } = await three().stages.stageAccess(stageIn(PROD));
+    await sagemaker.send(new ListModelsCommand());
+    const { rows } = await three().parts.ledger.query<{ calls: string }>(
+      "select calls from api_budget where account = $1 and operation = 'ListModels'",
+      [PROD.id],
+    );
+    expect(Number(rows[0]?.calls)).toBeGreaterThan(0);
+  });
+});
+
+describe("nothing is touched", () => {
+  test("in another account than the spec names", async () => {
+    const wrong = { ...stageIn(QA), account: PROD.id };
+    await expect(three().renew().stageAccess(wrong)).rejects.toMatchObject({
+      type: "AccountMismatch",
+      nonRetryable: true,
+      message: `stage "qa" is in account ${PROD.id}, but the credentials of ${stageIn(QA).role ?? ""} are of ${QA.id}`,
+      details: [{ hint: expect.stringContaining("nothing was touched") as string }],
+    });
+  });
+
+  test("in another account without a role to assume there", async () => {
+    const { role, externalId, ...without } = stageIn(QA);
+    await expect(three().renew().stageAccess(without)).rejects.toMatchObject({
+      type: "AccountMismatch",
+      message: `stage "qa" is in account ${QA.id}, the worker's credentials are of 111111111111`,
+    });
+    expect([role, externalId]).toEqual([stageIn(QA).role, "modelfleet-qa"]);
+  });
+
+  test("by a role that is not there, or does not let the worker in", async () => {
+    const refused = { type: "AccessDenied", nonRetryable: true };
+    const nobody = { ...stageIn(QA), role: `arn:aws:iam::${QA.id}:role/nobody` };
+    await expect(three().renew().stageAccess(nobody)).rejects.toMatchObject({
+      ...refused,
+      message: expect.stringContaining(`role/nobody of stage "qa"`) as string,
+    });
+    // It trusts SageMaker, and nobody else.
+    const execution = { ...stageIn(QA), role: stageIn(QA).executionRole };
+    await expect(three().renew().stageAccess(execution)).rejects.toMatchObject(refused);
+  });
+
+  test("with an external id that the role does not expect", async () => {
+    const wrong = { ...stageIn(QA), externalId: "modelfleet-prod" };
+    await expect(three().renew().stageAccess(wrong)).rejects.toMatchObject({
+      type: "AccessDenied",
+      details: [{ hint: expect.stringContaining('external id "modelfleet-prod"') as string }],
+    });
+  });
+
+  test("in a stage elsewhere that names no bucket", async () => {
+    const { bucket, ...without } = stageIn(QA);
+    await expect(three().renew().stageAccess(without)).rejects.toThrow("names no bucket");
+    expect(bucket).toBe(bucketPrefix(QA.id));
+  });
+});
+
+describe("credentials that end", () => {
+  test("are renewed before they do", async () => {
+    await admin("faults", { sessionSeconds: 3 });
+    const { stageAccess } = three().renew();
+    const { sagemaker } = await stageAccess(stageIn(QA));
+    const before = await callsOf("AssumeRole");
+    await expect
+      .poll(
+        async () => {
+          await sagemaker.send(new ListModelsCommand());
+          return (await callsOf("AssumeRole")) - before;
+        },
+        { interval: 200 },
+      )
+      .toBeGreaterThan(1);
+  });
+
+  test("before their time are replaced the next time somebody asks for the stage", async () => {
+    const { stageAccess } = three().renew();
+    const { sagemaker } = await stageAccess(stageIn(QA));
+    await sagemaker.send(new ListModelsCommand());
+    await endSessions();
+    await expect(sagemaker.send(new ListModelsCommand())).rejects.toMatchObject({
+      name: "ExpiredTokenException",
+    });
+    const again = await stageAccess(stageIn(QA));
+    expect((await again.sagemaker.send(new ListModelsCommand())).Models).toBeDefined();
+  });
+});
+
+describe("what is in an account", () => {
+  test("is open to its own role, and to another account by a bucket policy only", async () => {
+    const { parts } = three();
+    const stages = three().renew();
+    const qa = await stages.stageAccess(stageIn(QA));
+    const prod = await stages.stageAccess(stageIn(PROD));
+    await qa.s3.send(new CreateBucketCommand({ Bucket: qa.bucket }));
+    await qa.s3.send(new PutObjectCommand({ Bucket: qa.bucket, Key: "a", Body: "qa's" }));
+    await parts.s3.send(new PutObjectCommand({ Bucket: parts.bucket, Key: "b", Body: "home's" }));
+
+    const denied = { name: "AccessDenied" };
+    const read = (s3: typeof parts.s3, Bucket: string, Key: string) =>
+      s3.send(new GetObjectCommand({ Bucket, Key }));
+    await expect(read(prod.s3, qa.bucket, "a")).rejects.toMatchObject(denied);
+    await expect(read(parts.s3, qa.bucket, "a")).rejects.toMatchObject(denied);
+    await expect(read(qa.s3, parts.bucket, "b")).rejects.toMatchObject(denied);
+    const copy = { Bucket: qa.bucket, Key: "b", CopySource: `${parts.bucket}/b` };
+    await expect(qa.s3.send(new CopyObjectCommand(copy))).rejects.toMatchObject(denied);
+    await expect(
+      prod.s3.send(new CreateBucketCommand({ Bucket: `${qa.bucket}-more` })),
+    ).rejects.toMatchObject(denied);
+    expect(await (await read(qa.s3, qa.bucket, "a")).Body?.transformToString()).toBe("qa's");
+  });
+
+  test("SageMaker reads as the role of the model, and so not what the role may not see", async () => {
+    const { parts } = three();
+    const stages = three().renew();
+    const { sagemaker, roleArn, bucket } = await stages.stageAccess(stageIn(QA));
+    await parts.s3.send(new PutObjectCommand({ Bucket: parts.bucket, Key: "m.tar.gz", Body: "m" }));
+    const create = (ModelDataUrl: string) =>
+      sagemaker.send(
+        new CreateModelCommand({
+          ModelName: `m${Date.now()}`,
+          ExecutionRoleArn: roleArn,
+          PrimaryContainer: { Image: "sagemaker-xgboost", ModelDataUrl },
+        }),
+      );
+    await expect(create(`s3://${parts.bucket}/m.tar.gz`)).rejects.toMatchObject({
+      message: `Could not find model data at s3://${parts.bucket}/m.tar.gz.`,
+    });
+    const { s3 } = await stages.stageAccess(stageIn(QA));
+    await s3.send(new PutObjectCommand({ Bucket: bucket, Key: "m.tar.gz", Body: "m" }));
+    expect((await create(`s3://${bucket}/m.tar.gz`)).ModelArn).toContain(QA.id);
+  });
+
+  test("an execution role is SageMaker's: a person of the home account may not assume it", async () => {
+    const sts = new STSClient({ region: "us-east-1", maxAttempts: 1 });
+    const RoleArn = stageIn(QA).executionRole;
+    await expect(
+      sts.send(new AssumeRoleCommand({ RoleArn, RoleSessionName: "person" })),
+    ).rejects.toMatchObject({ name: "AccessDenied" });
+    sts.destroy();
+  });
+});
+
+test("a worker that starts tells which stages of the fleets on record it cannot reach", async () => {
+  const { parts, renew } = three();
+  const stages = [
+    { name: "sandbox", account: parts.account },
+    stageIn(QA),
+    { ...stageIn(PROD), account: QA.id },
+  ];
+  await parts.ledger.query(
+    "insert into fleet_specs (fleet, spec_hash, spec) values ('f', 'h', $1)",
+    [{ stages }],
+  );
+  const told: unknown[] = [];
+  const log = (message: string, fields?: Record<string, unknown>) =>
+    void told.push([message, fields?.stage, fields?.type]);
+  const { ledger } = parts;
+  await checkStages({ ledger, stageAccess: renew().stageAccess }, { info: log, error: log });
+  expect(told).toEqual([
+    ["stage checked", "sandbox", undefined],
+    ["stage checked", "qa", undefined],
+    ["stage cannot be reached", "prod", "AccountMismatch"],
+  ]);
+});
+
+/** What a revocation does, without waiting: every session of the SageMaker server is over. */
+async function endSessions(): Promise<void> {
+  const { default: pg } = await import("pg");
+  const url = new URL(three().parts.ledgerUrl);
+  url.pathname = "/sagemaker";
+  const db = new pg.Client({ connectionString: url.toString() });
+  await db.connect();
+  await db.query("update sagemaker.sessions set expires_at = extract(epoch from now()) - 1");
+  await db.end();
+}
