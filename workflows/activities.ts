@@ -11,6 +11,7 @@ import type { createCycleJobActivities } from "../activities/cycle-job.js";
 import type { createCycleActivities } from "../activities/cycles.js";
 import type { createDatasetActivities } from "../activities/datasets.js";
 import type { createDestructionActivities } from "../activities/destruction.js";
+import type { createDriftActivities, createDriftRunActivities } from "../activities/drift.js";
 import type { createEndpointActivities } from "../activities/endpoints.js";
 import type { createEvaluationActivities } from "../activities/evaluation.js";
 import type { createFailureActivities } from "../activities/failures.js";
@@ -19,6 +20,7 @@ import type { createJobWatcherActivities } from "../activities/job-watcher.js";
 import type { createNotificationActivities } from "../activities/notifications.js";
 import type { createPreprocessorActivities } from "../activities/preprocessor.js";
 import type { createProcessingActivities } from "../activities/processing.js";
+import type { createPromotionActivities } from "../activities/promotion.js";
 import type { createPublicationActivities } from "../activities/publication.js";
 import type { createRegistryWatchActivities } from "../activities/registry-watch.js";
 import type { createRegistryActivities } from "../activities/registry.js";
@@ -30,6 +32,7 @@ import type { createWithdrawalActivities } from "../activities/withdrawals.js";
 import { TASK_QUEUES } from "./messages.js";
 
 type Cycles = ReturnType<typeof createCycleActivities>;
+type DriftRuns = ReturnType<typeof createDriftRunActivities>;
 type Sharded = ReturnType<typeof createShardedTrainingActivities>;
 type Training = ReturnType<typeof createTrainingActivities>;
 type Tuning = ReturnType<typeof createTuningActivities>;
@@ -75,6 +78,19 @@ export const warehouse = proxyActivities<ReturnType<typeof createDatasetActiviti
   },
 });
 
+/** As `warehouse`: it reads windows of it for hours, and asks models for minutes. */
+export const comparison = proxyActivities<ReturnType<typeof createDriftActivities>>({
+  taskQueue: TASK_QUEUES.warehouse,
+  startToCloseTimeout: "12 hours",
+  heartbeatTimeout: "1 minute",
+  retry: {
+    initialInterval: "2s",
+    backoffCoefficient: 2,
+    maximumInterval: "30s",
+    maximumAttempts: 10,
+  },
+});
+
 /**
  * A worker that dies says nothing: its activity is tried again when this time is over. So it is short, and still
  * twice as long as a call may wait for its turn in the budget (`LONGEST_CALL_WAIT`).
@@ -82,19 +98,21 @@ export const warehouse = proxyActivities<ReturnType<typeof createDatasetActiviti
 const singleCall = "45s";
 
 /** Reads and writes of the ledger. */
-export const ledger = proxyActivities<Omit<Cycles, "planCycle">>({
+export const ledger = proxyActivities<Omit<Cycles, "planCycle"> & Omit<DriftRuns, "decideDrift">>({
   startToCloseTimeout: singleCall,
   scheduleToCloseTimeout: "6 hours",
   retry: patient,
 });
 
 /** Up to 100,000 customers at once. */
-export const planning = proxyActivities<Pick<Cycles, "planCycle">>({
-  startToCloseTimeout: "10 minutes",
-  scheduleToCloseTimeout: "6 hours",
-  heartbeatTimeout: "20s",
-  retry: patient,
-});
+export const planning = proxyActivities<Pick<Cycles, "planCycle"> & Pick<DriftRuns, "decideDrift">>(
+  {
+    startToCloseTimeout: "10 minutes",
+    scheduleToCloseTimeout: "6 hours",
+    heartbeatTimeout: "20s",
+    retry: patient,
+  },
+);
 
 /**
  * Waits, attempt after attempt, for room in the account's quota and for its turn in the rate budget: behind
@@ -216,6 +234,7 @@ export const messenger = proxyActivities<
     ReturnType<typeof createApprovalActivities> &
     Omit<CohortRelease, "recordCohortDecision"> &
     ReturnType<typeof createPublicationActivities> &
+    ReturnType<typeof createPromotionActivities> &
     ReturnType<typeof createFailureActivities> &
     Pick<Sharded, "recordCohortFailure">
 >({ startToCloseTimeout: singleCall, retry: patient });

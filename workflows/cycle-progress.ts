@@ -18,6 +18,8 @@ export interface CycleProgress {
   /** Totals only grow: a signal that comes late, after the shard's result, changes nothing. */
   shard(shard: number, totals: ShardTotals): void;
   read(): { phase: Phase; report: CycleReport };
+  /** Why customers were not begun with, for want of budget; null while everybody is. */
+  overBudget(): string | null;
 }
 
 export function trackProgress({ fleet, cycle, window }: Cycle): CycleProgress {
@@ -25,14 +27,14 @@ export function trackProgress({ fleet, cycle, window }: Cycle): CycleProgress {
   let plan: Plan = { customers: 0, skipped: 0, failed: 0 };
   const shards = new Map<number, ShardTotals>();
   const read = (): { phase: Phase; report: CycleReport } => {
-    const report = { registered: 0, championKept: 0, failed: plan.failed };
+    const report = { registered: 0, championKept: 0, skipped: plan.skipped, failed: plan.failed };
     for (const totals of shards.values()) {
       report.registered += totals.registered;
       report.championKept += totals.championKept;
+      report.skipped += totals.overBudget?.customers ?? 0;
       report.failed += totals.failed;
     }
-    const { customers, skipped } = plan;
-    return { phase, report: { fleet, cycle, customers, skipped, ...report } };
+    return { phase, report: { fleet, cycle, customers: plan.customers, ...report } };
   };
   const show = (): void => {
     const { report } = read();
@@ -46,6 +48,13 @@ export function trackProgress({ fleet, cycle, window }: Cycle): CycleProgress {
   };
   return {
     read,
+    overBudget: () => {
+      const refused = [...shards.values()].flatMap(({ overBudget }) => overBudget ?? []);
+      const [first] = refused;
+      if (first === undefined) return null;
+      const customers = refused.reduce((sum, one) => sum + one.customers, 0);
+      return `${customers} of ${plan.customers} customers not begun with: ${first.because}`;
+    },
     enter: (next) => {
       phase = next;
       show();
@@ -63,4 +72,6 @@ export function trackProgress({ fleet, cycle, window }: Cycle): CycleProgress {
 }
 
 const done = (totals: ShardTotals | undefined): number =>
-  totals === undefined ? 0 : totals.registered + totals.championKept + totals.failed;
+  totals === undefined
+    ? 0
+    : totals.registered + totals.championKept + totals.failed + (totals.overBudget?.customers ?? 0);

@@ -23,10 +23,15 @@ export function cycleTime(at: string | undefined): string {
   return at ?? (typedSearchAttributes.get(scheduledStartTime) ?? startTime).toISOString();
 }
 
-export function nameCycle({ spec, at, testing = false }: RetrainFleetInput): Cycle {
+export function nameCycle({
+  spec,
+  at,
+  testing = false,
+  drift = false,
+}: Pick<RetrainFleetInput, "spec" | "at" | "testing" | "drift">): Cycle {
   const time = cycleTime(at);
   try {
-    const cycle = cycleId(time, { testing });
+    const cycle = cycleId(time, { testing, drift });
     return { fleet: spec.name, cycle, window: cycleWindow(spec.source.window, time) };
   } catch (error) {
     // A plain Error would repeat the workflow task for ever.

@@ -1,6 +1,8 @@
 /** What outsiders need to start, signal, query and update the workflows. Imports no workflow code. */
 import { defineQuery, defineSignal, defineUpdate } from "@temporalio/workflow";
+import type { PromotionCommand } from "../fleet/promotion.js";
 import type { FleetSpec } from "../fleet/spec.schema.js";
+import type { PromotionStage } from "../fleet/stages.js";
 
 /** Workflow types, as the Temporal web UI shows them. */
 export const WORKFLOWS = {
@@ -15,6 +17,7 @@ export const WORKFLOWS = {
   withdrawModel: "withdrawModel",
   withdrawCohort: "withdrawCohort",
   destroyFleet: "destroyFleet",
+  watchDrift: "watchDrift",
   watchRegistry: "watchRegistry",
   watchJobs: "watchJobs",
 } as const;
@@ -41,12 +44,18 @@ export const workflowIds = {
   destroyFleet: (fleet: string) => `destroy-fleet/${fleet}`,
   /** Looks only, and so keeps nobody from destroying. */
   inspectFleet: (fleet: string) => `inspect-fleet/${fleet}`,
+  watchDrift: (fleet: string, run: string) => `watch-drift/${fleet}/${run}`,
+  /** Temporal appends the time that it was due. */
+  watchDriftOnSchedule: (fleet: string) => `watch-drift/${fleet}`,
   watchRegistry: (account: string, region: string) => `watch-registry/${account}/${region}`,
   watchJobs: (account: string, region: string) => `watch-jobs/${account}/${region}`,
 } as const;
 
 /** The Temporal Schedule of a fleet. */
 export const scheduleId = (fleet: string): string => `fleet/${fleet}`;
+
+/** That of its looks for drift. */
+export const driftScheduleId = (fleet: string): string => `drift/${fleet}`;
 
 /** Durations that tests shorten. Seconds. */
 export interface Pace {
@@ -80,7 +89,35 @@ export interface RetrainFleetInput {
   readonly force?: boolean;
   /** One training job in place of each search: shows that the whole path works. A cycle of its own. */
   readonly testing?: boolean;
+  /** Trains the customers that the drift run of the same id has chosen. A cycle of its own. */
+  readonly drift?: boolean;
   readonly pace?: Pace;
+}
+
+export interface WatchDriftInput {
+  readonly spec: FleetSpec;
+  /** ISO time the run is for; by default the schedule's nominal time, else the start time. */
+  readonly at?: string;
+  /** Only tells what it would do. */
+  readonly dryRun?: boolean;
+  readonly pace?: Pace;
+}
+
+/** Customers by what a look for drift found. */
+export interface DriftReport {
+  readonly fleet: string;
+  readonly run: string;
+  /** With a model that serves. */
+  readonly customers: number;
+  /** With enough rows in both windows. */
+  readonly compared: number;
+  /** Whose model was asked about new rows. */
+  readonly scored: number;
+  readonly drifted: number;
+  /** Of those, retrained by this run; or, of one that only looks, that would be. */
+  readonly retrain: number;
+  /** The cycle that retrains them, when there are any; null in a run that only looks. */
+  readonly cycle: string | null;
 }
 
 /** Customers by outcome, when a cycle's challengers are registered. Releases go on by themselves. */
@@ -99,9 +136,16 @@ export type ScheduledOutcome =
   /** The cycle runs already, or has completed: it is left as it is. */
   | { readonly kind: "found"; readonly fleet: string; readonly cycle: string };
 
-export interface RetrainShardInput {
-  readonly fleet: string;
+/** Where a fleet's models serve. */
+export interface FleetStages {
+  /** The first one. */
   readonly stage: string;
+  /** Of a fleet with several, or with approvals by stage: all of them, in order. */
+  readonly stages?: readonly PromotionStage[];
+}
+
+export interface RetrainShardInput extends FleetStages {
+  readonly fleet: string;
   readonly cycle: string;
   readonly shard: number;
   /** The fleet searches hyperparameters: a tuning job in place of a training job. */
@@ -118,6 +162,8 @@ export interface ShardTotals {
   readonly registered: number;
   readonly championKept: number;
   readonly failed: number;
+  /** Customers that were not begun with, once the cycle's budget had no room for another job. */
+  readonly overBudget?: { readonly customers: number; readonly because: string };
 }
 
 /** All customers of a cycle whose fleet trains them in one sharded job. */
@@ -128,9 +174,8 @@ export interface RetrainCohortInput {
   readonly pace: Pace;
 }
 
-export interface RetrainModelInput {
+export interface RetrainModelInput extends FleetStages {
   readonly fleet: string;
-  readonly stage: string;
   readonly cycle: string;
   readonly customerKey: string;
   /** By a tuning job, whose best training job is evaluated; else by one training job. */
@@ -140,11 +185,12 @@ export interface RetrainModelInput {
 
 export type RetrainOutcome =
   | { readonly kind: "registered"; readonly version: number }
-  | { readonly kind: "champion-kept"; readonly because: string };
+  | { readonly kind: "champion-kept"; readonly because: string }
+  /** No job was started: the cycle's budget has no room for it. */
+  | { readonly kind: "over-budget"; readonly because: string };
 
-export interface ReleaseModelInput {
+export interface ReleaseModelInput extends FleetStages {
   readonly fleet: string;
-  readonly stage: string;
   readonly cycle: string;
   readonly customerKey: string;
   readonly version: number;
@@ -274,6 +320,7 @@ export interface Publication {
 
 export interface WithdrawModelInput {
   readonly fleet: string;
+  /** One that serves it, or was about to: what other stages it has reached, the ledger knows. */
   readonly stage: string;
   readonly customerKey: string;
   /** The version that shall no longer serve. */
@@ -284,9 +331,10 @@ export interface WithdrawModelInput {
   readonly pace: Pace;
 }
 
-/** What serves a customer after a withdrawal; null: nothing does. */
+/** What serves a customer in a stage after a withdrawal; null: nothing does. */
 export interface WithdrawalOutcome {
   readonly version: number;
+  readonly stage: string;
   readonly servesNow: { readonly version: number; readonly targetModel: string | null } | null;
 }
 
@@ -336,9 +384,10 @@ export interface Decision {
   readonly except?: readonly string[];
 }
 
-export type PublicationOutcome =
-  | { readonly kind: "serving"; readonly version: number; readonly targetModel: string | null }
-  | { readonly kind: "rejected"; readonly version: number; readonly because: string };
+export type PublicationOutcome = { readonly stage: string; readonly version: number } & (
+  | { readonly kind: "serving"; readonly targetModel: string | null }
+  | { readonly kind: "rejected"; readonly because: string }
+);
 
 /** To retrainModel and retrainCohort, from the job watcher: the job has reached an end. */
 export const jobEnded = defineSignal<[JobEnded]>("jobEnded");
@@ -350,6 +399,10 @@ export const approve =
 export const deny = defineSignal<[{ by: string; note?: string }]>("deny");
 /** To releaseModel and releaseCohort, from the activity that registers: a newer version is there. */
 export const superseded = defineSignal<[{ version: number }]>("superseded");
+/** To releaseModel and releaseCohort, from the activity that records a newer one's way: that one is approved and serves. */
+export const overtaken = defineSignal<[{ version: number }]>("overtaken");
+/** To releaseModel and releaseCohort: hold, release, skip a stage, hurry, approve for a stage; refused with the reason. */
+export const promote = defineUpdate<PromotionCommand, [PromotionCommand]>("promote");
 /** To serveEndpoint, from releaseModel by way of an activity that signals with start. */
 export const publish = defineSignal<[Publication]>("publish");
 /** To releaseModel, from the endpoint's workflow. */

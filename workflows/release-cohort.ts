@@ -204,6 +204,7 @@ function outcomeOf(state: ReleaseState, answer: CohortPublished | undefined): Co
     case "rejected":
       return { kind: "rejected", because: state.because };
     case "superseded":
+      return { kind: "superseded", version: state.version };
     case "expired":
       return state;
     case "denied":

@@ -41,6 +41,8 @@ export interface Desk {
   readonly unrecorded: Verdict[];
   /** Told at the foot of the page. */
   readonly remarks: string[];
+  /** Through several stages: how far it has come. */
+  way: string;
   /** The message that the time was up: on its way when the rest is done. Never fails. */
   farewell: Promise<void>;
 }
@@ -52,6 +54,7 @@ export function openDesk(docket: Docket): Desk {
     state: openRelease(docket.approvedBy),
     unrecorded: [],
     remarks: [],
+    way: "",
     farewell: Promise.resolve(),
   };
   setHandler(
@@ -137,6 +140,7 @@ function verdictOf(event: ReleaseEvent): Omit<Verdict, "at"> | null {
       return ended("superseded", `version ${event.version} took its place before anybody decided`);
     case "expired":
       return ended("expired", `nobody decided within ${event.after}`);
+    case "overtaken":
     case "served":
     case "not-served":
       return null;
@@ -155,9 +159,16 @@ export function remark(desk: Desk, text: string): void {
   show(desk);
 }
 
-function show({ docket, state, remarks }: Desk): void {
+/** Told above the remarks. */
+export function tellWay(desk: Desk, way: string): void {
+  if (desk.way === way) return;
+  desk.way = way;
+  show(desk);
+}
+
+function show({ docket, state, remarks, way }: Desk): void {
   const howTo = state.kind === "awaiting-approval" ? docket.howToDecide : "";
   const title = `${docket.subject} **${describeRelease(state)}**`;
-  const parts = [title, docket.evaluation, howTo, ...remarks];
+  const parts = [title, docket.evaluation, way, howTo, ...remarks];
   setCurrentDetails(parts.filter((part) => part !== "").join("\n\n"));
 }

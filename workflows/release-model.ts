@@ -1,15 +1,13 @@
 /** One model version on its way to serving: approved or denied, then published by the endpoint's workflow. */
 import { WorkflowExecutionAlreadyStartedError } from "@temporalio/common";
 import {
-  condition,
   getExternalWorkflowHandle,
   isCancellation,
-  setHandler,
   startChild,
-  upsertSearchAttributes,
   workflowInfo,
 } from "@temporalio/workflow";
 import { FAILURES } from "../fleet/errors.js";
+import { reachedStages } from "../fleet/promotion.js";
 import { describeRelease, type ReleaseState } from "../fleet/release.js";
 import { messenger } from "./activities.js";
 import { untilDecided } from "./await-decision.js";
@@ -17,44 +15,50 @@ import { workflowFailure } from "./failures.js";
 import {
   type Publication,
   publish,
-  published,
   type ReleaseModelInput,
   type ReleaseOutcome,
   type WithdrawModelInput,
   workflowIds,
   WORKFLOWS,
 } from "./messages.js";
+import { afterDenial, carryThrough, openWay } from "./promotion.js";
 import { type Desk, openDesk, take } from "./release-desk.js";
-import { APPROVAL_STATES, attributeKeys, searchAttributes } from "./search-attributes.js";
+import { searchAttributes } from "./search-attributes.js";
 
 /**
- * Ends when the version serves, or never will. A denial is taken at any instant until then: one that comes while
- * the version is being published waits for what the endpoint answers, and has it withdrawn if it serves.
+ * Ends when the version serves in every stage, or comes into no further one. A denial is taken at any instant until
+ * then: one that comes while the version is being published waits for what the endpoint answers, and has it withdrawn
+ * from whatever stages serve it.
  */
 export async function releaseModel(input: ReleaseModelInput): Promise<ReleaseOutcome> {
   const desk = openDesk(docketOf(input));
-  setHandler(published, (outcome) => {
-    if (outcome.version !== input.version) return;
-    take(
-      desk,
-      outcome.kind === "serving"
-        ? { kind: "served", targetModel: outcome.targetModel }
-        : { kind: "not-served", because: outcome.because },
-    );
-  });
-  if (isIn(desk, "awaiting-approval")) await untilDecided(input, desk, await find(input));
-  await recordVerdicts(input, desk);
-  if (isIn(desk, "publishing")) {
-    await requestPublication(input);
-    await condition(() => !isIn(desk, "publishing"));
-    await recordVerdicts(input, desk);
-    await condition(() => !isIn(desk, "denied-while-publishing"));
-  }
-  // Denied before the endpoint was asked.
-  take(desk, { kind: "not-served", because: "it was not asked for" });
-  if (desk.state.kind === "denied-while-serving") await startWithdrawal(input, desk.state);
+  const way = openWay(input, desk);
+  const request = (stage: string): Promise<void> => requestPublication(input, stage);
+  await Promise.all([decide(input, desk), carryThrough(input, desk, way, request)]);
+  // Denied before an endpoint was asked, or between two stages.
+  take(desk, afterDenial(way));
+  const denial = denialOf(desk.state);
+  if (denial !== null && reachedStages(way.promotion).length > 0)
+    await startWithdrawal(input, denial);
   if (isIn(desk, "expired")) await desk.farewell;
   return outcomeOf(desk.state);
+}
+
+async function decide(input: ReleaseModelInput, desk: Desk): Promise<void> {
+  if (isIn(desk, "awaiting-approval")) await untilDecided(input, desk, await find(input));
+}
+
+/** What a stage that serves it is told; null when it may serve on. */
+function denialOf(state: ReleaseState): { readonly by: string; readonly note: string } | null {
+  switch (state.kind) {
+    case "denied":
+    case "denied-while-serving":
+      return state;
+    case "expired":
+      return { by: "modelfleet", note: `nobody decided within ${state.after}` };
+    default:
+      return null;
+  }
 }
 
 /** Not compared in place: the compiler does not know that a wait changes the state. */
@@ -74,20 +78,9 @@ const docketOf = ({ fleet, customerKey, version, approvedBy, evaluation }: Relea
 const find = ({ fleet, cycle, customerKey, version }: ReleaseModelInput) =>
   messenger.findApproval({ fleet, cycle, customerKey, version });
 
-/** In the order they came: the registry and the ledger hold an approval before anything serves. */
-async function recordVerdicts(input: ReleaseModelInput, { unrecorded }: Desk): Promise<void> {
-  const { fleet, customerKey, version } = input;
-  for (let next = unrecorded.shift(); next !== undefined; next = unrecorded.shift()) {
-    upsertSearchAttributes([
-      { key: attributeKeys.approvalState, value: APPROVAL_STATES[next.state] },
-    ]);
-    await messenger.recordDecision({ fleet, customerKey, version, ...next });
-  }
-}
-
 /** Straight to the endpoint's workflow: one action instead of two. Only when none runs, an activity starts it. */
-async function requestPublication(input: ReleaseModelInput): Promise<void> {
-  const { fleet, stage, customerKey, version, pace } = input;
+async function requestPublication(input: ReleaseModelInput, stage: string): Promise<void> {
+  const { fleet, customerKey, version, pace } = input;
   const releaseWorkflowId = workflowInfo().workflowId;
   const publication: Publication = { customerKey, version, releaseWorkflowId };
   const endpoint = getExternalWorkflowHandle(workflowIds.serveEndpoint(fleet, stage));
@@ -128,6 +121,7 @@ function outcomeOf(state: ReleaseState): ReleaseOutcome {
     case "rejected":
       return { kind: "rejected", because: state.because };
     case "superseded":
+      return { kind: "superseded", version: state.version };
     case "expired":
       return state;
     case "denied":

@@ -10,7 +10,9 @@ import {
 import { FAILURES } from "../fleet/errors.js";
 import { failureBudgetExceeded } from "../fleet/failure-budget.js";
 import { LIMITS } from "../fleet/limits.js";
-import { history, ledger, planning, warehouse } from "./activities.js";
+import type { FleetSpec } from "../fleet/spec.schema.js";
+import { isStaged, promotionStages } from "../fleet/stages.js";
+import { history, ledger, notifications, planning, warehouse } from "./activities.js";
 import { type CycleProgress, trackProgress } from "./cycle-progress.js";
 import { type Cycle, nameCycle, tagCycle } from "./cycle-time.js";
 import { failureOf, workflowFailure } from "./failures.js";
@@ -19,6 +21,7 @@ import {
   type CycleReport,
   cycleStatus,
   DEFAULT_PACE,
+  type FleetStages,
   type RetrainFleetInput,
   shardProgress,
   workflowIds,
@@ -43,7 +46,9 @@ export async function retrainFleet(input: RetrainFleetInput): Promise<CycleRepor
     await writeHistory(cycle);
     return report;
   } catch (error) {
-    return await CancellationScope.nonCancellable(() => closeUnfinished(cycle, progress, error));
+    return await CancellationScope.nonCancellable(() =>
+      closeUnfinished(input, cycle, progress, error),
+    );
   }
 }
 
@@ -59,7 +64,8 @@ async function runCycle(
 
   progress.enter("exporting");
   const opened = { cycle: cycle.cycle, window: cycle.window, workflowId, force, testing };
-  await ledger.openCycle({ spec, ...opened });
+  const cause = input.drift === true ? ({ cause: "drift" } as const) : {};
+  await ledger.openCycle({ spec, ...opened, ...cause });
   await warehouse.exportDataset(ids);
   if (spec.preparation !== undefined) {
     progress.enter("preparing");
@@ -85,6 +91,9 @@ async function runCycle(
   const exceeded = failureBudgetExceeded(progress.read().report, spec.failureBudget);
   if (exceeded !== null)
     throw workflowFailure({ type: FAILURES.failureBudgetExceeded, message: exceeded });
+  const overBudget = progress.overBudget();
+  if (overBudget !== null)
+    throw workflowFailure({ type: FAILURES.budgetExceeded, message: overBudget });
 }
 
 async function runShards(
@@ -97,7 +106,7 @@ async function runShards(
   const window = Math.max(1, Math.floor(spec.concurrency / inFlight));
   const everyShare = Math.ceil(plan.train / LIMITS.progressSignals);
   const progressStep = Math.max(LIMITS.progressStep, everyShare);
-  const stage = spec.stages[0].name;
+  const stages = stagesOf(spec);
   const tune = spec.tuning !== undefined;
   const shards = Array.from({ length: plan.shards }, (_none, index) => index);
   await slidingWindow(shards, inFlight, async (shard) => {
@@ -105,7 +114,7 @@ async function runShards(
     const totals = await onceFree(workflowId, () =>
       executeChild(retrainShard, {
         workflowId,
-        args: [{ fleet, stage, cycle, shard, tune, window, progressStep, pace }],
+        args: [{ fleet, ...stages, cycle, shard, tune, window, progressStep, pace }],
         parentClosePolicy: "REQUEST_CANCEL",
         workflowIdReusePolicy: "ALLOW_DUPLICATE",
         typedSearchAttributes: searchAttributes({ fleet, cycle }),
@@ -140,6 +149,7 @@ async function runCohort(
 
 /** The ledger learns why, and the run fails with the same sentence. */
 async function closeUnfinished(
+  { spec }: RetrainFleetInput,
   cycle: Cycle,
   progress: CycleProgress,
   error: unknown,
@@ -154,8 +164,23 @@ async function closeUnfinished(
   } catch (closing) {
     log.error("cycle not closed", { ...idsOf(cycle), ...failureOf(closing) });
   }
+  if (failure.type === FAILURES.budgetExceeded) await tellOverBudget(spec, cycle, failure.message);
   await writeHistory(cycle);
   throw cancelled ? error : workflowFailure(failure, error);
+}
+
+/** A webhook that does not answer keeps no cycle from ending. */
+async function tellOverBudget(
+  { approval }: RetrainFleetInput["spec"],
+  cycle: Cycle,
+  because: string,
+): Promise<void> {
+  if (approval?.webhook === undefined) return;
+  try {
+    await notifications.notifyOverBudget({ ...idsOf(cycle), because, webhook: approval.webhook });
+  } catch (error) {
+    log.error("nobody told of the budget", { ...idsOf(cycle), ...failureOf(error) });
+  }
 }
 
 /** Last, and not cut short: how the cycle ended is on record already, and nobody waits for these files. */
@@ -168,3 +193,10 @@ async function writeHistory({ fleet }: Cycle): Promise<void> {
 }
 
 const idsOf = ({ fleet, cycle }: Cycle): { fleet: string; cycle: string } => ({ fleet, cycle });
+
+/** Most fleets have one stage that takes what is approved: their histories need no more than its name. */
+function stagesOf(spec: FleetSpec): FleetStages {
+  const stages = promotionStages(spec);
+  const stage = spec.stages[0].name;
+  return isStaged(stages) ? { stage, stages } : { stage };
+}

@@ -10,6 +10,7 @@ import { FAILURES } from "../fleet/errors.js";
 import { controlPlane, messenger } from "./activities.js";
 import { type Failure, failureOf, workflowFailure } from "./failures.js";
 import { type RetrainModelInput, type RetrainOutcome, workflowIds } from "./messages.js";
+import { stagesIn } from "./promotion.js";
 import { releaseModel } from "./release-model.js";
 import { searchAttributes } from "./search-attributes.js";
 import {
@@ -42,19 +43,24 @@ export async function retrainModel(input: RetrainModelInput): Promise<RetrainOut
     // A version that is registered without a release would wait for ever: not to be cut by cancellation.
     return await CancellationScope.nonCancellable(() => register(input, because));
   } catch (error) {
+    const { type, message } = failureOf(error);
+    // The ledger has the reason already, and no job is open: whoever was admitted is not refused.
+    if (type === FAILURES.budgetExceeded) return { kind: "over-budget", because: message };
     return await CancellationScope.nonCancellable(() => giveUp(input, jobs, error));
   }
 }
 
 /** The release outlives the cycle: an approval may take weeks. */
 async function register(input: RetrainModelInput, evaluation: string): Promise<RetrainOutcome> {
-  const { fleet, stage, cycle, customerKey, pace } = input;
+  const { fleet, cycle, customerKey, pace } = input;
   const { version, approvedBy } = await controlPlane.registerModel({ fleet, cycle, customerKey });
   const approval = approvedBy === undefined ? {} : { approvedBy };
   try {
     await startChild(releaseModel, {
       workflowId: workflowIds.releaseModel(fleet, customerKey, version),
-      args: [{ fleet, stage, cycle, customerKey, version, evaluation, pace, ...approval }],
+      args: [
+        { fleet, ...stagesIn(input), cycle, customerKey, version, evaluation, pace, ...approval },
+      ],
       parentClosePolicy: "ABANDON",
       workflowIdReusePolicy: "ALLOW_DUPLICATE_FAILED_ONLY",
       typedSearchAttributes: searchAttributes({

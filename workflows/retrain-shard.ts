@@ -18,6 +18,7 @@ import {
   type ShardTotals,
   workflowIds,
 } from "./messages.js";
+import { stagesIn } from "./promotion.js";
 import { retrainModel } from "./retrain-model.js";
 import { searchAttributes } from "./search-attributes.js";
 import { slidingWindow } from "./sliding-window.js";
@@ -28,13 +29,18 @@ import { slidingWindow } from "./sliding-window.js";
  */
 export async function retrainShard(input: RetrainShardInput): Promise<ShardTotals> {
   const { fleet, cycle, shard } = input;
-  const totals = { registered: 0, championKept: 0, failed: 0 };
+  const totals: Totals = { registered: 0, championKept: 0, failed: 0 };
   let done = 0;
   const { customerKeys } = await ledger.readShard({ fleet, cycle, shard });
   showProgress(totals, customerKeys.length);
   await slidingWindow(customerKeys, input.window, async (customerKey) => {
-    const outcome = await retrainCustomer(input, customerKey);
-    totals[outcome]++;
+    // Once one was refused, all others would be.
+    const because = totals.overBudget?.because;
+    const outcome =
+      because === undefined
+        ? await retrainCustomer(input, customerKey)
+        : ({ kind: "over-budget", because } as const);
+    count(totals, outcome);
     done++;
     showProgress(totals, customerKeys.length);
     if (done % input.progressStep === 0) await tellCycle(shard, { ...totals });
@@ -42,28 +48,48 @@ export async function retrainShard(input: RetrainShardInput): Promise<ShardTotal
   return totals;
 }
 
+type Totals = { -readonly [Key in keyof ShardTotals]: ShardTotals[Key] };
+
+function count(totals: Totals, outcome: RetrainOutcome | { readonly kind: "failed" }): void {
+  switch (outcome.kind) {
+    case "registered":
+      totals.registered++;
+      return;
+    case "champion-kept":
+      totals.championKept++;
+      return;
+    case "failed":
+      totals.failed++;
+      return;
+    case "over-budget": {
+      const { customers = 0, because = outcome.because } = totals.overBudget ?? {};
+      totals.overBudget = { customers: customers + 1, because };
+      return;
+    }
+  }
+}
+
 async function retrainCustomer(
   input: RetrainShardInput,
   customerKey: string,
-): Promise<keyof ShardTotals> {
+): Promise<RetrainOutcome | { readonly kind: "failed" }> {
   try {
-    const outcome = await runChild(input, customerKey);
-    return outcome.kind === "registered" ? "registered" : "championKept";
+    return await runChild(input, customerKey);
   } catch (error) {
     // Cancelled by itself, a child is a failed customer; with the shard, it ends the shard.
     if (isCancellation(error) && CancellationScope.current().consideredCancelled) throw error;
     log.warn("customer failed", { customerKey, ...failureOf(error) });
-    return "failed";
+    return { kind: "failed" };
   }
 }
 
 async function runChild(input: RetrainShardInput, customerKey: string): Promise<RetrainOutcome> {
-  const { fleet, stage, cycle, tune, pace } = input;
+  const { fleet, cycle, tune, pace } = input;
   const workflowId = workflowIds.retrainModel(fleet, customerKey, cycle);
   return onceFree(workflowId, () =>
     executeChild(retrainModel, {
       workflowId,
-      args: [{ fleet, stage, cycle, customerKey, tune, pace }],
+      args: [{ fleet, ...stagesIn(input), cycle, customerKey, tune, pace }],
       parentClosePolicy: "REQUEST_CANCEL",
       // The ledger says who is trained. Done twice, it finds its job, its version and its release by name.
       workflowIdReusePolicy: "ALLOW_DUPLICATE",
@@ -76,7 +102,7 @@ async function runChild(input: RetrainShardInput, customerKey: string): Promise<
 function showProgress(totals: ShardTotals, customers: number): void {
   setCurrentDetails(
     `${totals.registered} registered, ${totals.championKept} champions kept, ` +
-      `${totals.failed} failed, of ${customers} customers`,
+      `${totals.failed} failed, ${totals.overBudget?.customers ?? 0} over budget, of ${customers} customers`,
   );
 }
 

@@ -21,13 +21,15 @@ import {
 } from "./messages.js";
 
 /**
- * Returns what serves instead. Fails only with WithdrawalRefused, before anything has changed. From then on it is
- * not to be cut short by cancellation: half a withdrawal would leave a denied model in service.
+ * Returns what serves instead, in the stage that is nearest to the customers. Fails only with WithdrawalRefused, before
+ * anything has changed. From then on it is not to be cut short by cancellation: half a withdrawal would leave a denied
+ * model in service.
  */
 export async function withdrawModel(input: WithdrawModelInput): Promise<WithdrawalOutcome> {
-  const inbox: Inbox = {};
+  const inbox: Inbox = new Map();
   setHandler(withdrawn, (outcome) => {
-    if (outcome.version === input.version) inbox.outcome ??= outcome;
+    if (outcome.version === input.version && !inbox.has(outcome.stage))
+      inbox.set(outcome.stage, outcome);
   });
   setHandler(withdrawalDelayed, ({ because }) =>
     show(input, `It still serves, as it could not be replaced yet: ${because}. It is tried again.`),
@@ -35,42 +37,50 @@ export async function withdrawModel(input: WithdrawModelInput): Promise<Withdraw
   return CancellationScope.nonCancellable(() => carryOut(input, inbox));
 }
 
-interface Inbox {
-  outcome?: WithdrawalOutcome;
-}
+/** By stage. */
+type Inbox = Map<string, WithdrawalOutcome>;
 
 async function carryOut(input: WithdrawModelInput, inbox: Inbox): Promise<WithdrawalOutcome> {
   const { fleet, stage, customerKey, version, decision, to, pace } = input;
   const asked = to === undefined ? {} : { to };
   show(input, "It is being denied.");
   const denial = { fleet, stage, customerKey, version, decision, ...asked };
-  await controlPlane.recordWithdrawal(denial);
+  const { stages } = await controlPlane.recordWithdrawal(denial);
   show(input, "It is being replaced.");
-  const outcome = await answerTo(input, inbox);
-  show(input, describe(outcome));
+  const outcomes = await answersOf(input, stages, inbox);
+  show(input, outcomes.map((outcome) => describeIn(outcome, stages)).join("\n\n"));
   // Who has read the pointer just before it was moved may still call the old model.
   await sleep(pace.graceSeconds * 1000, { summary: "until clients follow the pointer" });
-  await controlPlane.removeWithdrawnArtifact({ fleet, stage, customerKey, version });
-  return outcome;
+  for (const reached of stages)
+    await controlPlane.removeWithdrawnArtifact({ fleet, stage: reached, customerKey, version });
+  return outcomes[0] ?? { version, stage, servesNow: null };
 }
 
 /**
- * Asks again after a while: the endpoint's workflow loses nothing, but somebody may terminate it. Doubled up to
+ * Production first, and the next stage once it has answered. One that gives no answer does not keep the others: they
+ * are asked after a while, and it is asked again, since somebody may terminate an endpoint's workflow. Doubled up to
  * sixteenfold, so that a refresh that fails for days does not fill the history.
  */
-async function answerTo(input: WithdrawModelInput, inbox: Inbox): Promise<WithdrawalOutcome> {
+async function answersOf(
+  input: WithdrawModelInput,
+  stages: readonly string[],
+  inbox: Inbox,
+): Promise<WithdrawalOutcome[]> {
   for (let factor = 1; ; factor = Math.min(2 * factor, 16)) {
-    await request(input);
-    await condition(() => inbox.outcome !== undefined, input.pace.guardSeconds * 1000 * factor, {
-      summary: "before asking again",
-    });
-    if (inbox.outcome !== undefined) return inbox.outcome;
+    for (const stage of stages.filter((one) => !inbox.has(one))) {
+      await request(input, stage);
+      await condition(() => inbox.has(stage), input.pace.guardSeconds * 1000 * factor, {
+        summary: `before asking ${stages.length === 1 ? "again" : `on, or stage ${stage} again`}`,
+      });
+    }
+    const outcomes = stages.flatMap((stage) => inbox.get(stage) ?? []);
+    if (outcomes.length === stages.length) return outcomes;
   }
 }
 
 /** Straight to the endpoint's workflow; only when none runs, an activity starts it. */
-async function request(input: WithdrawModelInput): Promise<void> {
-  const { fleet, stage, customerKey, version, to, pace } = input;
+async function request(input: WithdrawModelInput, stage: string): Promise<void> {
+  const { fleet, customerKey, version, to, pace } = input;
   const withdrawal: Withdrawal = {
     customerKey,
     version,
@@ -84,6 +94,9 @@ async function request(input: WithdrawModelInput): Promise<void> {
     await messenger.requestWithdrawal({ fleet, stage, withdrawal, pace });
   }
 }
+
+const describeIn = (outcome: WithdrawalOutcome, stages: readonly string[]): string =>
+  stages.length === 1 ? describe(outcome) : `Stage ${outcome.stage}: ${describe(outcome)}`;
 
 const describe = ({ servesNow }: WithdrawalOutcome): string =>
   servesNow === null

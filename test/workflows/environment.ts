@@ -123,6 +123,7 @@ export async function workflowBundle(): Promise<string> {
   if (existsSync(file)) return readFileSync(file, "utf8");
   const { code } = await bundleWorkflowCode({
     workflowsPath: join(root, "workflows/index.ts"),
+    workflowInterceptorModules: [join(root, "workflows/interceptors.ts")],
     logger: new DefaultLogger("ERROR"),
   });
   writeFileSync(`${file}.${process.pid}`, code);

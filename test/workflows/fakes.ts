@@ -16,6 +16,7 @@ import type { createFailureActivities } from "../../activities/failures.js";
 import type { createHistoryFilesActivities } from "../../activities/history-files.js";
 import type { createJobWatcherActivities } from "../../activities/job-watcher.js";
 import type { createNotificationActivities } from "../../activities/notifications.js";
+import type { createPromotionActivities } from "../../activities/promotion.js";
 import type { createPublicationActivities } from "../../activities/publication.js";
 import type { createRegistryActivities } from "../../activities/registry.js";
 import type { createRegistryWatchActivities } from "../../activities/registry-watch.js";
@@ -59,6 +60,7 @@ export type Activities = ReturnType<typeof createApprovalActivities> &
   ReturnType<typeof createHistoryFilesActivities> &
   ReturnType<typeof createJobWatcherActivities> &
   ReturnType<typeof createNotificationActivities> &
+  ReturnType<typeof createPromotionActivities> &
   ReturnType<typeof createPublicationActivities> &
   ReturnType<typeof createRegistryActivities> &
   ReturnType<typeof createRegistryWatchActivities> &
@@ -227,37 +229,41 @@ export function createFakes(client: Client, taskQueue: () => string, choices: Fa
     }),
     recordDecision: async () => {},
     notifyWaiting: async () => {},
+    notifyOverBudget: async () => {},
     recordFailure: async ({ customerKey }) => {
       states.set(customerKey, "failed");
       return { customer: customerKey.toUpperCase() };
     },
     copyArtifacts: async () => ({ rejected: [], overwritten: [] }),
     ensureEndpoint: async ({ fleet, stage }) => ({ endpointName: `${fleet}-${stage}` }),
-    verifyAndPoint: async ({ publications }) => {
+    verifyAndPoint: async ({ stage, publications }) => {
       await tell(publications, ({ customerKey, version }) => ({
         kind: "serving",
+        stage,
         version,
         targetModel: targetModel(customerKey, version),
       }));
       return { refused: [] };
     },
-    rejectPublications: async ({ publications, because }) =>
-      tell(publications, ({ version }) => ({ kind: "rejected", version, because })),
-    cancelPublications: async ({ publications }) =>
+    rejectPublications: async ({ stage, publications, because }) =>
+      tell(publications, ({ version }) => ({ kind: "rejected", stage, version, because })),
+    cancelPublications: async ({ stage, publications }) =>
       tell(publications, ({ version }) => ({
         kind: "rejected",
+        stage,
         version,
         because: "withdrawn: denied by ann",
       })),
-    recordWithdrawal: async () => {},
+    recordPromotion: async () => ({ overtakenBy: null }),
+    recordWithdrawal: async ({ stage }) => ({ stages: [stage] }),
     restoreArtifacts: async ({ customerKeys }) => ({
       restored: customerKeys.map((customerKey) => ({ customerKey, version: 1 })),
       reload: true,
     }),
-    settleWithdrawals: async ({ withdrawals }) => {
+    settleWithdrawals: async ({ stage, withdrawals }) => {
       for (const { customerKey, version, withdrawWorkflowId } of withdrawals) {
         const servesNow = { version: 1, targetModel: targetModel(customerKey, 1) };
-        await signal(client, withdrawWorkflowId, withdrawn, { version, servesNow });
+        await signal(client, withdrawWorkflowId, withdrawn, { version, stage, servesNow });
       }
       return { open: [] };
     },

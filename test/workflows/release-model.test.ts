@@ -180,7 +180,12 @@ describe("publishing", () => {
     );
     temporal.keep("release-model-rejected", started.handle.workflowId);
     const because = "row 2 was served as 4.1, offline it was 4.2";
-    await started.handle.signal(published, { kind: "rejected", version: 7, because });
+    await started.handle.signal(published, {
+      kind: "rejected",
+      stage: "sandbox",
+      version: 7,
+      because,
+    });
 
     expect(await started.handle.result()).toEqual({ kind: "rejected", because });
   });
@@ -190,9 +195,24 @@ describe("publishing", () => {
       { approvedBy: "policy:flights" },
       { activities: { copyArtifacts: async () => new Promise(() => {}) } },
     );
-    await started.handle.signal(published, { kind: "rejected", version: 6, because: "old" });
-    await started.handle.signal(published, { kind: "serving", version: 7, targetModel: "t" });
-    await started.handle.signal(published, { kind: "rejected", version: 7, because: "twice" });
+    await started.handle.signal(published, {
+      kind: "rejected",
+      stage: "sandbox",
+      version: 6,
+      because: "old",
+    });
+    await started.handle.signal(published, {
+      kind: "serving",
+      stage: "sandbox",
+      version: 7,
+      targetModel: "t",
+    });
+    await started.handle.signal(published, {
+      kind: "rejected",
+      stage: "sandbox",
+      version: 7,
+      because: "twice",
+    });
 
     expect(await started.handle.result()).toEqual({ kind: "serving", targetModel: "t" });
   });

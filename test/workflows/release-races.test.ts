@@ -20,8 +20,18 @@ const ann: Decision = { verdict: "approve", by: "ann" };
 const bob: Decision = { verdict: "deny", by: "bob", note: "drift in May" };
 const denied = { kind: "denied", by: "bob", note: "drift in May" };
 const BY_POLICY = { approvedBy: "policy:flights" };
-const serving = { kind: "serving", version: 7, targetModel: "xna/v000007.tar.gz" } as const;
-const rejected = { kind: "rejected", version: 7, because: "its artifact is gone" } as const;
+const serving = {
+  kind: "serving",
+  stage: "sandbox",
+  version: 7,
+  targetModel: "xna/v000007.tar.gz",
+} as const;
+const rejected = {
+  kind: "rejected",
+  stage: "sandbox",
+  version: 7,
+  because: "its artifact is gone",
+} as const;
 /** The endpoint says nothing until the test does. */
 const silentEndpoint = { activities: { verifyAndPoint: async () => ({ refused: [] }) } };
 

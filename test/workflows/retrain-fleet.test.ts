@@ -229,6 +229,42 @@ describe("customers that fail", () => {
   });
 });
 
+describe("a budget that is reached", () => {
+  const because = "budget.perCycleUsd allows $1.00";
+  const refusing = (refused: readonly string[]): NonNullable<FakeChoices["activities"]> => ({
+    startTrainingJob: async ({ customerKey }) => {
+      if (refused.includes(customerKey))
+        throw ApplicationFailure.nonRetryable(because, "BudgetExceeded");
+      const trainingJobName = jobNameOf(customerKey);
+      return { trainingJobName, ended: { jobName: trainingJobName, status: "Completed" } };
+    },
+  });
+
+  test("keeps what is made, begins with nobody else, and is told as the cycle's end", async () => {
+    const cycle = await openCycle(
+      { shards: [["a", "b", "c", "d"]], decision: "ask", activities: refusing(["b", "c", "d"]) },
+      { concurrency: 1, approval: { onExpiry: "deny", webhook: "SLACK" } },
+    );
+    const handle = await cycle.run();
+    temporal.keep("retrain-fleet-budget-reached", handle.workflowId);
+
+    const message = `3 of 4 customers not begun with: ${because}`;
+    expect(await failureOf(handle)).toEqual({ type: "BudgetExceeded", message });
+    expect(cycle.fakes.named("startTrainingJob")).toHaveLength(2);
+    expect(cycle.fakes.named("registerModel")).toHaveLength(1);
+    // Nothing runs for them, and nothing of them failed.
+    expect(cycle.fakes.named("stopTrainingJob")).toEqual([]);
+    expect(cycle.fakes.named("recordFailure")).toEqual([]);
+    expect(cycle.fakes.named("closeCycle")).toMatchObject([{ state: "failed", reason: message }]);
+    expect(cycle.fakes.named("notifyOverBudget")).toMatchObject([
+      { cycle: AT, because: message, webhook: "SLACK" },
+    ]);
+    expect(await handle.query(cycleStatus)).toMatchObject({
+      report: { customers: 4, registered: 1, skipped: 3, failed: 0 },
+    });
+  });
+});
+
 describe("an export that fails", () => {
   test("ends the cycle with the reason, in the ledger and as the run's failure", async () => {
     const message = 'column "arr_dely" does not exist';

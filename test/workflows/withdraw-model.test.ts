@@ -47,7 +47,7 @@ test("a denied version is on record, replaced, and its artifact taken away last"
   const started = await startWithdrawal();
   temporal.keep("withdraw-model", started.handle.workflowId);
 
-  expect(await started.handle.result()).toEqual({ version: 2, servesNow });
+  expect(await started.handle.result()).toEqual({ version: 2, stage: "sandbox", servesNow });
   expect(started.fakes.calls.map((call) => call.name)).toEqual([
     "recordWithdrawal",
     "requestWithdrawal",
@@ -90,17 +90,21 @@ describe("an endpoint's workflow that does not answer", () => {
       { pace: { ...testPace, guardSeconds: 0.05 } },
     );
     await started.fakes.called("requestWithdrawal", 3);
-    await started.handle.signal(withdrawn, { version: 2, servesNow: null });
+    await started.handle.signal(withdrawn, { version: 2, stage: "sandbox", servesNow: null });
 
-    expect(await started.handle.result()).toEqual({ version: 2, servesNow: null });
+    expect(await started.handle.result()).toEqual({
+      version: 2,
+      stage: "sandbox",
+      servesNow: null,
+    });
   });
 
   test("is not confused with one that answers about another version", async () => {
     const started = await startWithdrawal({ activities: { requestWithdrawal: async () => {} } });
-    await started.handle.signal(withdrawn, { version: 1, servesNow: null });
-    await started.handle.signal(withdrawn, { version: 2, servesNow });
+    await started.handle.signal(withdrawn, { version: 1, stage: "sandbox", servesNow: null });
+    await started.handle.signal(withdrawn, { version: 2, stage: "sandbox", servesNow });
 
-    expect(await started.handle.result()).toEqual({ version: 2, servesNow });
+    expect(await started.handle.result()).toEqual({ version: 2, stage: "sandbox", servesNow });
   });
 });
 
@@ -111,7 +115,7 @@ test("shows on its page who denied the version, and why it still serves", async 
 
   await expect.poll(() => pageOf(started), { timeout: 30_000 }).toContain("no capacity");
   expect(await pageOf(started)).toContain("by ann: too slow");
-  await started.handle.signal(withdrawn, { version: 2, servesNow });
+  await started.handle.signal(withdrawn, { version: 2, stage: "sandbox", servesNow });
   await started.handle.result();
 });
 
@@ -119,8 +123,8 @@ test("cancelled, it is carried through: half of it would leave a denied model in
   const started = await startWithdrawal({ activities: { requestWithdrawal: async () => {} } });
   await started.fakes.called("requestWithdrawal");
   await started.handle.cancel();
-  await started.handle.signal(withdrawn, { version: 2, servesNow });
+  await started.handle.signal(withdrawn, { version: 2, stage: "sandbox", servesNow });
 
-  expect(await started.handle.result()).toEqual({ version: 2, servesNow });
+  expect(await started.handle.result()).toEqual({ version: 2, stage: "sandbox", servesNow });
   expect(started.fakes.named("removeWithdrawnArtifact")).toHaveLength(1);
 });
