@@ -10,6 +10,7 @@ import { createCycleJobActivities } from "../activities/cycle-job.js";
 import { createCycleActivities } from "../activities/cycles.js";
 import { createDatasetActivities } from "../activities/datasets.js";
 import { createDestructionActivities } from "../activities/destruction.js";
+import { createDriftActivities, createDriftRunActivities } from "../activities/drift.js";
 import { createEndpointActivities } from "../activities/endpoints.js";
 import { createEvaluationActivities } from "../activities/evaluation.js";
 import { createFailureActivities } from "../activities/failures.js";
@@ -18,6 +19,7 @@ import { createJobWatcherActivities } from "../activities/job-watcher.js";
 import { createNotificationActivities } from "../activities/notifications.js";
 import { createPreprocessorActivities } from "../activities/preprocessor.js";
 import { createProcessingActivities } from "../activities/processing.js";
+import { createPromotionActivities } from "../activities/promotion.js";
 import { createPublicationActivities } from "../activities/publication.js";
 import { createRegistryActivities } from "../activities/registry.js";
 import { createRegistryWatchActivities } from "../activities/registry-watch.js";
@@ -35,10 +37,14 @@ export function createActivities(
   settings: WorkerSettings,
   clients: WorkerClients,
 ): { control: Activities; warehouse: Activities } {
-  const dependencies = { ...settings, ...clients, pollSeconds: settings.watchSeconds };
+  const dependencies = {
+    ...{ ...settings, ...clients },
+    pollSeconds: settings.watchSeconds,
+  };
   return {
     control: merge(
       createCycleActivities(dependencies),
+      createDriftRunActivities(dependencies),
       createTrainingActivities(dependencies),
       createTuningActivities(dependencies),
       createShardedTrainingActivities(dependencies),
@@ -56,6 +62,7 @@ export function createActivities(
       createArtifactActivities(dependencies),
       createEndpointActivities(dependencies),
       createPublicationActivities(dependencies),
+      createPromotionActivities(dependencies),
       createWithdrawalActivities(dependencies),
       createCohortRegistrationActivities(dependencies),
       createCohortReleaseActivities(dependencies),
@@ -65,7 +72,7 @@ export function createActivities(
       createDestructionActivities(dependencies),
       createHistoryFilesActivities(dependencies),
     ),
-    warehouse: createDatasetActivities(dependencies),
+    warehouse: merge(createDatasetActivities(dependencies), createDriftActivities(dependencies)),
   };
 }
 
