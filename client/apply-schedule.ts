@@ -21,11 +21,13 @@ import { dueCycle, skippedTimes, timesOf, timetableOf, type DueCycle } from "../
 import { SEARCH_ATTRIBUTES } from "../fleet/search-attributes.js";
 import type { FleetSpec } from "../fleet/spec.schema.js";
 import {
+  driftScheduleId,
   scheduleId,
   TASK_QUEUES,
   workflowIds,
   WORKFLOWS,
   type RetrainFleetInput,
+  type WatchDriftInput,
 } from "../workflows/messages.js";
 import { uploadCode } from "./code-upload.js";
 import type { Connections } from "./connections.js";
@@ -59,32 +61,83 @@ export interface ScheduleProposal {
   readonly webPage: string | null;
 }
 
-/** Changes nothing. Throws when the schedule of that id is not modelfleet's. */
+/** What a fleet has a schedule for: its retraining, and its looks for drift. */
+interface Purpose {
+  readonly scheduleId: (fleet: string) => string;
+  readonly scheduleOf: (spec: FleetSpec) => Schedule | undefined;
+  readonly workflowType: string;
+  readonly workflowId: (fleet: string) => string;
+  readonly summary: string;
+}
+
+const RETRAINING: Purpose = {
+  scheduleId,
+  scheduleOf: ({ schedule }) => schedule,
+  workflowType: WORKFLOWS.retrainOnSchedule,
+  workflowId: workflowIds.retrainOnSchedule,
+  summary: "retrain",
+};
+
+const DRIFT: Purpose = {
+  scheduleId: driftScheduleId,
+  scheduleOf: ({ drift }) => drift?.schedule,
+  workflowType: WORKFLOWS.watchDrift,
+  workflowId: workflowIds.watchDriftOnSchedule,
+  summary: "look for drift in",
+};
+
+/** `now`: from when the next cycles are told. */
+interface Wish {
+  readonly deleteSchedule: boolean;
+  readonly now: Date;
+}
+
+/** Of the retraining. Changes nothing. Throws when the schedule of that id is not modelfleet's. */
 export async function proposeSchedule(
   connections: Connections,
-  { path, spec }: LoadedFleet,
-  { deleteSchedule, now }: { readonly deleteSchedule: boolean; readonly now: Date },
+  loaded: LoadedFleet,
+  wish: Wish,
 ): Promise<ScheduleProposal> {
-  const standing = await findSchedule(connections, spec.name);
-  const { schedule } = spec;
-  const common = {
-    fleet: spec.name,
-    scheduleId: scheduleId(spec.name),
-    paused: standing?.state.paused ?? false,
-    note: standing === undefined ? null : noteOf(standing),
-    webPage: schedulePage(connections.environment, scheduleId(spec.name)) ?? null,
-  };
-  if (schedule === undefined) {
-    if (standing === undefined) throw noSchedule(path);
-    const action = deleteSchedule ? "delete" : "leave";
-    return { ...common, action, changes: [], next: [], skippedTimes: [] };
-  }
-  if (deleteSchedule)
+  const { path, spec } = loaded;
+  if (wish.deleteSchedule && spec.schedule !== undefined)
     throw new UsageError(
       `${path} declares a schedule, so it is not to be deleted`,
       "take `schedule` out of the file first; or modelfleet schedule pause, to stop it for a while",
     );
-  const changes = changesOf(standing, spec, schedule);
+  const proposal = await propose(connections, loaded, RETRAINING, wish);
+  if (proposal === null) throw noSchedule(path);
+  return proposal;
+}
+
+/** Of the looks for drift; null when the file declares none, and none stands. */
+export const proposeDriftSchedule = (
+  connections: Connections,
+  loaded: LoadedFleet,
+  wish: Wish,
+): Promise<ScheduleProposal | null> => propose(connections, loaded, DRIFT, wish);
+
+async function propose(
+  connections: Connections,
+  { spec }: LoadedFleet,
+  purpose: Purpose,
+  { deleteSchedule, now }: Wish,
+): Promise<ScheduleProposal | null> {
+  const id = purpose.scheduleId(spec.name);
+  const standing = await findSchedule(connections, spec.name, id);
+  const schedule = purpose.scheduleOf(spec);
+  const common = {
+    fleet: spec.name,
+    scheduleId: id,
+    paused: standing?.state.paused ?? false,
+    note: standing === undefined ? null : noteOf(standing),
+    webPage: schedulePage(connections.environment, id) ?? null,
+  };
+  if (schedule === undefined) {
+    if (standing === undefined) return null;
+    const action = deleteSchedule ? "delete" : "leave";
+    return { ...common, action, changes: [], next: [], skippedTimes: [] };
+  }
+  const changes = changesOf(standing, spec, purpose);
   const action = standing === undefined ? "create" : changes.length > 0 ? "update" : "nothing";
   return { ...common, action, changes, ...comingTimes(spec, schedule, now) };
 }
@@ -102,8 +155,10 @@ export async function applySchedule(
   try {
     if (action === "delete") return await handle.delete();
     const { spec } = loaded;
-    if (spec.schedule === undefined) return;
-    const options = scheduleOptions(spec, spec.schedule, by);
+    const purpose = proposal.scheduleId === driftScheduleId(fleet) ? DRIFT : RETRAINING;
+    const schedule = purpose.scheduleOf(spec);
+    if (schedule === undefined) return;
+    const options = scheduleOptions(spec, { schedule, purpose, by });
     requireImages(loaded, connections.environment);
     await uploadCode(connections, loaded);
     if (action === "create") {
@@ -112,7 +167,7 @@ export async function applySchedule(
       return;
     }
     await handle.update((standing) => {
-      refuseOther(proposal, changesOf(standing, spec, spec.schedule));
+      refuseOther(proposal, changesOf(standing, spec, purpose));
       const { paused, note } = standing.state;
       return { ...options, state: { paused, ...(note === undefined ? {} : { note }) } };
     });
@@ -157,35 +212,39 @@ const NOTHING: ScheduleFacts = { schedule: new Map(), fleet: new Map() };
 function changesOf(
   standing: ScheduleDescription | undefined,
   spec: FleetSpec,
-  schedule: Schedule | undefined,
+  purpose: Purpose,
 ): ScheduleChange[] {
+  const schedule = purpose.scheduleOf(spec);
   if (schedule === undefined) return [];
-  const declared = factsOf(spec, schedule);
+  const declared = factsOf(spec, schedule, purpose);
   if (standing !== undefined)
     return compareSchedules(standingFacts(standing), declared, appliedNote(standing));
   return compareSchedules(NOTHING, declared, appliedFacts(NOTHING));
 }
 
-const factsOf = (spec: FleetSpec, schedule: Schedule): ScheduleFacts =>
-  declaredFacts(spec, schedule, startWords(startOf(spec)));
+const factsOf = (spec: FleetSpec, schedule: Schedule, purpose: Purpose): ScheduleFacts =>
+  declaredFacts(spec, schedule, startWords(startOf(spec, purpose)));
 
-const startOf = ({ name }: FleetSpec) => ({
-  workflowType: WORKFLOWS.retrainOnSchedule,
+const startOf = ({ name }: FleetSpec, { workflowType, workflowId }: Purpose) => ({
+  workflowType,
   taskQueue: TASK_QUEUES.control,
-  workflowId: workflowIds.retrainOnSchedule(name),
+  workflowId: workflowId(name),
 });
 
 type Action = ScheduleOptionsStartWorkflowAction<Workflow>;
 
 function scheduleOptions(
   spec: FleetSpec,
-  schedule: Schedule,
-  by: string,
+  {
+    schedule,
+    purpose,
+    by,
+  }: { readonly schedule: Schedule; readonly purpose: Purpose; readonly by: string },
 ): Omit<ScheduleOptions<Action>, "scheduleId" | "state" | "memo"> {
-  const input: RetrainFleetInput = { spec };
+  const input: RetrainFleetInput & WatchDriftInput = { spec };
   const fleet = defineSearchAttributeKey(SEARCH_ATTRIBUTES.fleet, "KEYWORD");
   const typedSearchAttributes = new TypedSearchAttributes([{ key: fleet, value: spec.name }]);
-  const { schedule: words, fleetHash } = appliedFacts(factsOf(spec, schedule));
+  const { schedule: words, fleetHash } = appliedFacts(factsOf(spec, schedule, purpose));
   return {
     spec: temporalSpec(schedule),
     policies: {
@@ -195,10 +254,10 @@ function scheduleOptions(
     typedSearchAttributes,
     action: {
       type: "startWorkflow",
-      ...startOf(spec),
+      ...startOf(spec, purpose),
       args: [input],
       typedSearchAttributes,
-      staticSummary: `retrain ${spec.name}, ${words.schedule ?? ""} (${schedule.timezone})`,
+      staticSummary: `${purpose.summary} ${spec.name}, ${words.schedule ?? ""} (${schedule.timezone})`,
       // Temporal's memo of a schedule cannot be changed by all its versions; that of its action can.
       memo: { [MEMO_KEY]: { by, at: new Date().toISOString(), schedule: words, fleetHash } },
     },

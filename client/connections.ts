@@ -5,8 +5,10 @@ import type { SageMakerClient } from "@aws-sdk/client-sagemaker";
 import type { SageMakerRuntimeClient } from "@aws-sdk/client-sagemaker-runtime";
 import type { Client } from "@temporalio/client";
 import type { Pool } from "pg";
+import { secretReader } from "../settings/secrets.js";
 import { ClientError, messageOf } from "./errors.js";
-import { setting, type Environment } from "./settings.js";
+import { ledgerUrl, setting, type Environment } from "./settings.js";
+import { startClientTracing, type ClientTracing } from "./tracing.js";
 
 /** A part that does not answer within this time is reported, not waited for. */
 export const REACH_TIMEOUT_MS = 10_000;
@@ -36,11 +38,15 @@ export function openConnections(environment: Environment): Connections {
   return {
     environment,
     temporal: once(
-      () => connectTemporal(environment),
+      async () => {
+        const tracing = await startClientTracing(environment);
+        closers.push(tracing.close);
+        return connectTemporal(environment, tracing);
+      },
       (client) => client.connection.close(),
     ),
     ledger: once(
-      () => openPool(setting(environment, "MODELFLEET_LEDGER_URL"), "-c search_path=modelfleet"),
+      async () => openPool(await ledgerUrl(environment), "-c search_path=modelfleet"),
       (pool) => pool.end(),
     ),
     s3: once(
@@ -65,33 +71,34 @@ export function openConnections(environment: Environment): Connections {
   };
 }
 
-async function connectTemporal(environment: Environment): Promise<Client> {
+async function connectTemporal(
+  environment: Environment,
+  { interceptors }: ClientTracing,
+): Promise<Client> {
   const { Client, Connection } = await import("@temporalio/client");
-  const { loadClientConnectConfig } = await import("@temporalio/envconfig");
-  const { connectionOptions, namespace } = loadClientConnectConfig({
-    overrideEnvVars: withoutAbsent(environment),
-  });
+  const { temporalSettings } = await import("../settings/temporal.js");
+  const { address, connectionOptions, namespace, dataConverter } = await temporalSettings(
+    environment,
+    secretReader(environment),
+  );
   try {
     const connection = await Connection.connect({
       ...connectionOptions,
       connectTimeout: REACH_TIMEOUT_MS,
     });
-    return new Client({ connection, ...(namespace === undefined ? {} : { namespace }) });
+    return new Client({
+      connection,
+      namespace,
+      interceptors: { workflow: [...interceptors] },
+      ...(dataConverter === undefined ? {} : { dataConverter }),
+    });
   } catch (error) {
     throw new ClientError(
-      `Temporal does not answer at ${connectionOptions.address ?? "127.0.0.1:7233"}`,
+      `Temporal does not answer at ${address}`,
       "modelfleet local up, or correct TEMPORAL_ADDRESS; modelfleet doctor checks every part",
       { cause: error },
     );
   }
-}
-
-function withoutAbsent(environment: Environment): Record<string, string> {
-  const present: Record<string, string> = {};
-  for (const [name, value] of Object.entries(environment)) {
-    if (value !== undefined) present[name] = value;
-  }
-  return present;
 }
 
 export async function openPool(url: string, options?: string): Promise<Pool> {

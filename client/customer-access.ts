@@ -4,9 +4,9 @@ import {
   endpointArn,
   ownTargetModels,
   sharedTargetModels,
-  type PolicyDocument,
 } from "../fleet/customer-policy.js";
 import { namingOf, type ArtifactNaming } from "../fleet/names.js";
+import type { PolicyDocument } from "../fleet/policy-document.js";
 import { hasOwnEndpoint, servingAddress, type EndpointKind } from "../fleet/serving.js";
 import type { Connections } from "./connections.js";
 import { ClientError } from "./errors.js";
@@ -41,7 +41,8 @@ export async function readCustomerPolicy(
   const stage = await findStage(connections, { fleet, stage: named });
   const [row] = await askLedger<AccessRow>(
     connections,
-    `select f.spec #>> '{stages,0,account}' as account, f.spec #>> '{endpoint,kind}' as kind,
+    `select (select s ->> 'account' from jsonb_array_elements(f.spec -> 'stages') s where s ->> 'name' = $2)
+              as account, f.spec #>> '{endpoint,kind}' as kind,
             f.spec #>> '{endpoint,naming}' as naming, p.endpoint_kind as "servingKind",
             p.target_model as "servingTarget", r.generation
        from cycles c

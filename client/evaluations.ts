@@ -1,4 +1,5 @@
 /** Reads a customer's evaluations, cycle by cycle. */
+import { workflowIds } from "../workflows/messages.js";
 import { askLedger, findCustomer, type CustomerState } from "./ledger.js";
 import type { Connections } from "./connections.js";
 import type { Figures, Improvement, ReleaseState } from "./models.js";
@@ -30,6 +31,8 @@ export interface CustomerCycle {
   /** `because`, reason by reason. */
   readonly reasons: readonly string[];
   readonly decidedBy: string | null;
+  /** That made the model: the customer's own, or that of all customers of a sharded job. */
+  readonly workflowId: string;
 }
 
 interface EvaluationRow {
@@ -52,6 +55,7 @@ interface EvaluationRow {
   because: string | null;
   reasons: string[] | null;
   decided_by: string | null;
+  sharded: boolean;
 }
 
 /** Newest first. */
@@ -67,19 +71,23 @@ export async function readEvaluations(
             coalesce(e.testing, y.testing) as testing, e.test_rows, e.improvement, e.segments, e.decision, e.because,
             case when e.objective_metric is not null
                  then jsonb_build_object('metric', e.objective_metric, 'value', e.objective_value) end as objective,
-            e.reasons, r.decided_by
+            e.reasons, r.decided_by, s.spec #>> '{training,kind}' = 'sharded' as sharded
        from customers u
        join cycles y using (fleet, cycle)
+       join fleet_specs s using (fleet, spec_hash)
        left join evaluations e using (fleet, cycle, customer_key)
        left join releases r using (fleet, cycle, customer_key)
       where u.fleet = $1 and u.customer_key = $2
       order by u.cycle desc`,
     [fleet, known.customerKey],
   );
-  return { ...known, cycles: rows.map(toCustomerCycle) };
+  return { ...known, cycles: rows.map((row) => toCustomerCycle(row, { fleet, ...known })) };
 }
 
-function toCustomerCycle(row: EvaluationRow): CustomerCycle {
+function toCustomerCycle(
+  row: EvaluationRow,
+  { fleet, customerKey }: { readonly fleet: string; readonly customerKey: string },
+): CustomerCycle {
   return {
     cycle: row.cycle,
     state: row.state,
@@ -100,5 +108,8 @@ function toCustomerCycle(row: EvaluationRow): CustomerCycle {
     because: row.because,
     reasons: row.reasons ?? [],
     decidedBy: row.decided_by,
+    workflowId: row.sharded
+      ? workflowIds.retrainCohort(fleet, row.cycle)
+      : workflowIds.retrainModel(fleet, customerKey, row.cycle),
   };
 }

@@ -26,10 +26,19 @@ export interface LoadedFleet {
   readonly sources: readonly SourceArchive[];
 }
 
-/** Throws FleetFileInvalid with every error found without asking the warehouse. */
-export async function loadFleetFile(file: string): Promise<LoadedFleet> {
+/** Whose credentials the fleet will be run with; asked only when a stage names no account. */
+export type OwnAccount = () => Promise<string>;
+
+/** For a file that is only looked at, which needs no credentials: any account will do. */
+export const anyAccount: OwnAccount = () => Promise.resolve("000000000000");
+
+/**
+ * A stage that names no account is in `ownAccount`: the spec that is returned tells it. Throws FleetFileInvalid with
+ * every error found without asking the warehouse.
+ */
+export async function loadFleetFile(file: string, ownAccount: OwnAccount): Promise<LoadedFleet> {
   const path = await fleetFilePath(file);
-  const declared = await evaluate(path);
+  const declared = await withAccounts(await evaluate(path), ownAccount);
   const parsed = fleetDeclarationSchema.safeParse(declared);
   if (!parsed.success) {
     throw new FleetFileInvalid(path, describeZodIssues(parsed.error.issues, declared));
@@ -49,7 +58,7 @@ async function fleetFilePath(file: string): Promise<string> {
   throw new ClientError(`the folder ${file} holds no fleet.ts`, "give the path of a fleet file");
 }
 
-async function evaluate(path: string): Promise<unknown> {
+async function evaluate(path: string): Promise<object> {
   // A fleet file may lie anywhere: `modelfleet` is the package that reads it, installed beside it or not.
   const index = ["../index.js", "../index.ts"]
     .map((name) => fileURLToPath(new URL(name, import.meta.url)))
@@ -70,6 +79,21 @@ async function evaluate(path: string): Promise<unknown> {
   }
   throw new ClientError(`${path} exports no fleet`, "export default defineFleet({ … })");
 }
+
+async function withAccounts(declared: object, ownAccount: OwnAccount): Promise<object> {
+  const stages: unknown[] =
+    "stages" in declared && Array.isArray(declared.stages) ? declared.stages : [];
+  if (!stages.some(namesNoAccount)) return declared;
+  const account = await ownAccount();
+  return {
+    ...declared,
+    stages: stages.map((stage) => (namesNoAccount(stage) ? { ...stage, account } : stage)),
+  };
+}
+
+/** One that is there and undefined was meant to name one. */
+const namesNoAccount = (stage: unknown): stage is object =>
+  typeof stage === "object" && stage !== null && !("account" in stage);
 
 async function resolveDeclaration(
   path: string,

@@ -49,7 +49,7 @@ export async function checkIdentity(connections: Connections): Promise<Check[]> 
   const account = await callerAccount(connections);
   const rows = await askLedger<{ account: string | null; fleet: string }>(
     connections,
-    `select distinct on (fleet) fleet, spec #>> '{stages,0,account}' as account
+    `select distinct on (fleet) fleet, coalesce(spec ->> 'account', spec #>> '{stages,0,account}') as account
        from fleet_specs order by fleet, created_at desc`,
   ).catch(() => []);
   const others = rows.filter((row) => row.account !== null && row.account !== account);
@@ -82,7 +82,8 @@ export async function checkRole(connections: Connections): Promise<Check[]> {
   );
 }
 
-async function callerAccount(connections: Connections): Promise<string> {
+/** The AWS account that a command's credentials belong to. */
+export async function callerAccount(connections: Connections): Promise<string> {
   const { STSClient, GetCallerIdentityCommand } = await import("@aws-sdk/client-sts");
   const client = new STSClient({
     region: setting(connections.environment, "AWS_REGION"),

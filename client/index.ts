@@ -5,9 +5,17 @@ import { readCandidates, selectCandidates, type Wish } from "./bulk-candidates.j
 import { decideInBulk, type BulkResult } from "./bulk-decide.js";
 import { decideModel } from "./decisions.js";
 import { readEvaluations } from "./evaluations.js";
-import { loadFleetFile } from "./fleet-file.js";
+import { anyAccount, loadFleetFile } from "./fleet-file.js";
+import { callerAccount } from "./health-aws.js";
 import { checkHealth } from "./health.js";
-import { invokeModel, readPointer, type Invocation } from "./invocation.js";
+import {
+  callModel,
+  invokeModel,
+  readPointer,
+  type Invocation,
+  type RawAnswer,
+  type RawCall,
+} from "./invocation.js";
 import { findCustomer, readCustomers, readCycle, readCycles } from "./ledger.js";
 import { readLineage } from "./lineage.js";
 import { readModels } from "./models.js";
@@ -29,13 +37,13 @@ import { watchCycle } from "./watch-cycle.js";
 export { loadEnvironment } from "./environment.js";
 export { ClientError, UsageError } from "./errors.js";
 export { FleetFileInvalid, type SpecIssue } from "./fleet-file-invalid.js";
-export { loadFleetFile, type LoadedFleet } from "./fleet-file.js";
+export { anyAccount, loadFleetFile, type LoadedFleet, type OwnAccount } from "./fleet-file.js";
 export type { Candidate, Candidates } from "./bulk-candidates.js";
 export type { BulkResult } from "./bulk-decide.js";
 export type { Decided } from "./decisions.js";
 export type { CustomerCycle } from "./evaluations.js";
 export type { Check } from "./health-check.js";
-export type { Invocation } from "./invocation.js";
+export type { Invocation, RawAnswer, RawCall } from "./invocation.js";
 export { ModelFailed } from "./invocation-error.js";
 export type { Cycle, CycleCustomer, CycleState, CustomerState } from "./ledger.js";
 export type { Lineage } from "./lineage.js";
@@ -63,24 +71,26 @@ export type FleetClient = ReturnType<typeof openClient>;
  */
 export function openClient(environment: Environment) {
   const connections = openConnections(environment);
+  const ownAccount = () => callerAccount(connections);
   return {
     /** What a run would do and cost. Changes nothing. */
     plan: async (fleetFile: string, options: { at: string }) =>
-      previewRun(connections, await loadFleetFile(fleetFile), options),
+      previewRun(connections, await loadFleetFile(fleetFile, anyAccount), options),
     /** Starts a cycle, or finds the one that runs or ran for the same time. */
     run: async (fleetFile: string, options: RunOptions): Promise<CycleRun> =>
-      runCycle(connections, await loadFleetFile(fleetFile), options),
+      runCycle(connections, await loadFleetFile(fleetFile, ownAccount), options),
     /** Snapshots until the cycle has ended and what was approved serves; aborting only ends the watching. */
     watch: (run: Pick<CycleRun, "fleet" | "cycle" | "workflowId">, signal: AbortSignal) =>
       watchCycle(connections, { ...run, signal }),
     /** What applying the file's schedule would change. Changes nothing. */
     proposeSchedule: async (fleetFile: string, options: { deleteSchedule: boolean; now: Date }) =>
-      proposeSchedule(connections, await loadFleetFile(fleetFile), options),
+      proposeSchedule(connections, await loadFleetFile(fleetFile, ownAccount), options),
     /** Does what was proposed; refuses when the schedule has changed since. */
     applySchedule: async (
       fleetFile: string,
       options: { proposal: ScheduleProposal; by: string },
-    ): Promise<void> => applySchedule(connections, await loadFleetFile(fleetFile), options),
+    ): Promise<void> =>
+      applySchedule(connections, await loadFleetFile(fleetFile, ownAccount), options),
     schedules: () => listSchedules(connections),
     schedule: (fleet: string) => readSchedule(connections, fleet),
     pause: (of: { fleet: string; note: string }) => pauseSchedule(connections, of),
@@ -112,6 +122,15 @@ export function openClient(environment: Environment) {
       const { endpointName, targetModel, version } = await readPointer(connections, of);
       const { fleet, body } = of;
       return invokeModel(connections, { fleet, endpointName, targetModel, version, body });
+    },
+    /** The same call with a body of any type, and the answer as it came. */
+    call: async (
+      of: Customer & Pick<RawCall, "body" | "contentType" | "accept">,
+    ): Promise<RawAnswer> => {
+      const { endpointName, targetModel, version } = await readPointer(connections, of);
+      const { fleet, body, contentType, accept } = of;
+      const target = { fleet, endpointName, targetModel, version };
+      return callModel(connections, { ...target, body, contentType, accept });
     },
     health: () => checkHealth(connections),
     close: () => connections.close(),

@@ -56,6 +56,10 @@ export function invocationError(error: unknown, call: ModelCall): ClientError {
       "these credentials may not call it: modelfleet iam customer-policy prints what a customer needs",
       { cause: error },
     );
+  if (/^Failed to download model data/.test(messageOf(error)))
+    return new ClientError(said, "modelfleet models FLEET --stage lists what can be called", {
+      cause: error,
+    });
   return new ClientError(said, "modelfleet doctor", { cause: error });
 }
 

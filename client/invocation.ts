@@ -35,12 +35,12 @@ export interface SampleRows {
 
 export async function readPointer(
   connections: Connections,
-  { fleet, customer }: { fleet: string; customer: string },
+  { fleet, customer, stage: named }: { fleet: string; customer: string; stage?: string },
 ): Promise<Pointer> {
   const known = await findCustomer(connections, { fleet, customer });
-  const stage = await stageOf(connections, fleet);
+  const stage = named ?? (await stageOf(connections, fleet));
   const { GetObjectCommand } = await import("@aws-sdk/client-s3");
-  const Bucket = setting(connections.environment, "MODELFLEET_BUCKET");
+  const Bucket = await bucketOf(connections, { fleet, stage });
   const Key = s3Keys.pointer({ fleet, stage, customerKey: known.customerKey });
   const s3 = await connections.s3();
   try {
@@ -50,7 +50,8 @@ export async function readPointer(
   } catch (error) {
     if (!(error instanceof Error) || error.name !== "NoSuchKey") throw error;
     throw new ClientError(
-      `customer "${known.customer}" of fleet "${fleet}" has no serving model`,
+      `customer "${known.customer}" of fleet "${fleet}" has no serving model` +
+        (named === undefined ? "" : ` in stage ${stage}`),
       `modelfleet status ${fleet} --customer ${known.customer}`,
       { cause: error },
     );
@@ -69,19 +70,38 @@ export interface ModelCall {
 
 /** Throws ModelFailed when the model's container answers with an error, else ClientError. */
 export async function invokeModel(connections: Connections, call: ModelCall): Promise<Invocation> {
+  const asked = { ...call, contentType: CSV, accept: CSV };
+  const { body, contentType: _csv, ...told } = await callModel(connections, asked);
+  return { ...told, predictions: parsePredictions(body.transformToString()) };
+}
+
+export interface RawCall extends Omit<ModelCall, "body"> {
+  readonly contentType: string;
+  /** What the answer is to be; left to the model when it is not said. */
+  readonly accept?: string | undefined;
+  readonly body: string | Uint8Array;
+}
+
+export interface RawAnswer extends Omit<Invocation, "predictions"> {
+  readonly contentType: string;
+  readonly body: { transformToString(): string } & Uint8Array;
+}
+
+/** The same call with a body of any type, and the answer as it came. Throws likewise. */
+export async function callModel(connections: Connections, call: RawCall): Promise<RawAnswer> {
   const { InvokeEndpointCommand } = await import("@aws-sdk/client-sagemaker-runtime");
-  const { targetModel } = call;
+  const { targetModel, accept } = call;
   const EndpointName =
     call.endpointName ?? endpointName(call.fleet, await stageOf(connections, call.fleet));
   const runtime = await connections.runtime();
   const started = performance.now();
   try {
-    const { Body } = await runtime.send(
+    const { Body, ContentType } = await runtime.send(
       new InvokeEndpointCommand({
         EndpointName,
         ...(targetModel === null ? {} : { TargetModel: targetModel }),
-        ContentType: "text/csv",
-        Accept: "text/csv",
+        ContentType: call.contentType,
+        ...(accept === undefined ? {} : { Accept: accept }),
         Body: call.body,
       }),
     );
@@ -90,7 +110,8 @@ export async function invokeModel(connections: Connections, call: ModelCall): Pr
       endpointName: EndpointName,
       targetModel,
       ...(call.version === undefined ? {} : { version: call.version }),
-      predictions: parsePredictions(Body.transformToString()),
+      contentType: ContentType ?? accept ?? "",
+      body: Body,
       latencyMs: Math.round(latencyMs * 100) / 100,
     };
   } catch (error) {
@@ -98,11 +119,14 @@ export async function invokeModel(connections: Connections, call: ModelCall): Pr
   }
 }
 
+export const CSV = "text/csv";
+
 export async function readSampleRows(
   connections: Connections,
-  { fleet, customer }: { fleet: string; customer: string },
+  { fleet, customer, stage: named }: { fleet: string; customer: string; stage?: string },
 ): Promise<SampleRows> {
   const known = await findCustomer(connections, { fleet, customer });
+  const stage = named ?? (await stageOf(connections, fleet));
   const rows = await askLedger<{
     verification: string[] | null;
     predictions: number[] | null;
@@ -116,8 +140,8 @@ export async function readSampleRows(
        join cycles c using (fleet, cycle)
        left join evaluations e using (fleet, cycle, customer_key)
       where p.fleet = $1 and p.customer_key = $2 and p.state = 'serving'
-      order by p.version desc limit 1`,
-    [fleet, known.customerKey],
+      order by (p.stage = $3) desc, p.version desc limit 1`,
+    [fleet, known.customerKey, stage],
   );
   const found = rows[0];
   if (found?.verification == null || found.verification.length === 0) {
@@ -133,11 +157,26 @@ export async function readSampleRows(
   };
 }
 
-/** The stage of the fleet's newest cycle. */
+/** Where the stage's models and pointers are: its own bucket, or the worker's. */
+export async function bucketOf(
+  connections: Connections,
+  { fleet, stage }: { readonly fleet: string; readonly stage: string },
+): Promise<string> {
+  const [row] = await askLedger<{ bucket: string | null }>(
+    connections,
+    `select t ->> 'bucket' as bucket
+       from cycles c join fleet_specs s using (fleet, spec_hash), jsonb_array_elements(s.spec -> 'stages') t
+      where c.fleet = $1 and t ->> 'name' = $2 order by c.cycle desc limit 1`,
+    [fleet, stage],
+  );
+  return row?.bucket ?? setting(connections.environment, "MODELFLEET_BUCKET");
+}
+
+/** The last stage of the fleet's newest cycle: the one that is nearest to the customers. */
 export async function stageOf(connections: Connections, fleet: string): Promise<string> {
   const rows = await askLedger<{ stage: string | null }>(
     connections,
-    `select s.spec #>> '{stages,0,name}' as stage
+    `select s.spec #>> '{stages,-1,name}' as stage
        from cycles c join fleet_specs s using (fleet, spec_hash)
       where c.fleet = $1 order by c.cycle desc limit 1`,
     [fleet],
@@ -173,7 +212,8 @@ function parsePointer(text: string | undefined, place: string): WrittenPointer {
   throw new ClientError(`${place} is no pointer to a model`, "publish the model again");
 }
 
-function parsePredictions(text: string): number[] {
+/** Of an answer in CSV: numbers set apart by commas or line breaks. What is no number becomes NaN. */
+export function parsePredictions(text: string): number[] {
   return text
     .split(/[\s,]+/)
     .filter((word) => word !== "")

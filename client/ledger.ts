@@ -4,7 +4,7 @@ import type { Connections } from "./connections.js";
 import { ClientError } from "./errors.js";
 import { nearest } from "./nearest.js";
 import { ledgerError } from "./postgres-errors.js";
-import { setting } from "./settings.js";
+import { ledgerUrl } from "./settings.js";
 
 export type CycleState =
   "exporting" | "preparing" | "planning" | "training" | "completed" | "failed" | "cancelled";
@@ -35,6 +35,8 @@ export interface Cycle {
   readonly cycle: string;
   readonly state: CycleState;
   readonly reason: string | null;
+  /** `drift`: it trains only the customers that have drifted; null: its schedule or a person has called for it. */
+  readonly cause: "drift" | null;
   readonly windowFloor: string;
   readonly windowCeiling: string;
   readonly rows: number | null;
@@ -66,12 +68,12 @@ export async function askLedger<Row extends QueryResultRow>(
   try {
     return (await pool.query<Row>(sql, [...values])).rows;
   } catch (error) {
-    throw ledgerError(error, setting(connections.environment, "MODELFLEET_LEDGER_URL"));
+    throw ledgerError(error, await ledgerUrl(connections.environment));
   }
 }
 
 const CYCLES = `
-  select c.fleet, c.cycle, c.state, c.reason, c.window_floor, c.window_ceiling, c.rows, c.workflow_id,
+  select c.fleet, c.cycle, c.state, c.reason, c.cause, c.window_floor, c.window_ceiling, c.rows, c.workflow_id,
          c.started_at, c.ended_at, coalesce(sum(s.customers), 0)::int as customers,
          coalesce(jsonb_object_agg(s.state, s.customers) filter (where s.state is not null), '{}') as states
     from cycles c
@@ -84,6 +86,7 @@ interface CycleRow {
   cycle: string;
   state: CycleState;
   reason: string | null;
+  cause: "drift" | null;
   window_floor: Date;
   window_ceiling: Date;
   rows: string | null;
@@ -225,6 +228,7 @@ function toCycle(row: CycleRow): Cycle {
     cycle: row.cycle,
     state: row.state,
     reason: row.reason,
+    cause: row.cause,
     windowFloor: row.window_floor.toISOString(),
     windowCeiling: row.window_ceiling.toISOString(),
     rows: row.rows === null ? null : Number(row.rows),

@@ -62,6 +62,8 @@ export interface Lineage {
   /** The search whose best training job it is; null when the job was trained by itself. */
   readonly tuningJob: {
     readonly name: string;
+    /** Made inside of the training job, with trials in place of jobs. */
+    readonly packed: boolean;
     readonly objective: string;
     readonly best: number | null;
     readonly maxJobs: number;
@@ -88,6 +90,8 @@ export interface Lineage {
     readonly specHash: string;
     readonly workflowId: string;
     readonly startedAt: string;
+    /** What had moved, when drift has called for the cycle; null: its schedule or a person has. */
+    readonly drift: string | null;
   };
 }
 
@@ -118,7 +122,7 @@ const LINEAGE = `
          coalesce(j.billable_seconds, round(extract(epoch from i.ended_at - i.started_at))::int) as billable_seconds,
          coalesce(j.request, d.request -> 'TrainingJobDefinition') as request, u.data_hash, u.train_rows, u.validation_rows, u.test_rows,
          c.cycle, c.sql, c.columns, c.window_floor, c.window_ceiling, c.workflow_id, c.started_at,
-         s.spec_hash, s.spec, h.members as cohort_members
+         s.spec_hash, s.spec, h.members as cohort_members, x.because as drift
     from releases r
     join customers u using (fleet, cycle, customer_key)
     join cycles c using (fleet, cycle)
@@ -126,9 +130,11 @@ const LINEAGE = `
     join fleet_specs s on s.fleet = c.fleet
          and s.spec_hash = coalesce(u.planned_spec_hash, c.spec_hash)
     left join cohorts h on r.cohort and h.fleet = r.fleet and h.version = r.version
+    left join drift_customers x on x.fleet = c.fleet and x.run = c.cycle and x.customer_key = u.customer_key
     left join jobs j on j.job_name = r.training_job_name
     left join tuning_jobs t on t.fleet = r.fleet and t.cycle = r.cycle and t.customer_key = r.customer_key
-                           and t.best_training_job_name = r.training_job_name
+                           and case when t.packed then strpos(r.artifact_uri, '/cohort/' || t.work_hash || '/') > 0
+                                    else t.best_training_job_name = r.training_job_name end
     left join jobs d on d.job_name = t.tuning_job_name
     left join tuning_trials i on i.tuning_job_name = t.tuning_job_name
                              and i.training_job_name = r.training_job_name
@@ -136,8 +142,12 @@ const LINEAGE = `
            on p.fleet = r.fleet and p.customer_key = r.customer_key and p.version = r.version
     left join withdrawals w
            on w.fleet = r.fleet and w.customer_key = r.customer_key and w.version = r.version
+          and (p.stage is null or w.stage = p.stage)
+    left join lateral
+         (select t.place from jsonb_array_elements(s.spec -> 'stages') with ordinality as t (stage, place)
+           where t.stage ->> 'name' = p.stage) a on true
    where r.fleet = $1 and r.customer_key = $2 and ($3::int is null or r.version = $3)
-   order by (r.state = 'serving') desc, r.version desc
+   order by (r.state = 'serving') desc, r.version desc, (p.state = 'serving') desc nulls last, a.place desc nulls last
    limit 1`;
 
 interface LineageRow {
@@ -186,6 +196,7 @@ interface LineageRow {
   } | null;
   tuning: {
     tuning_job_name: string;
+    packed: boolean;
     objective_metric: string;
     best_value: number | null;
     best_hyperparameters: Record<string, string> | null;
@@ -205,6 +216,7 @@ interface LineageRow {
   workflow_id: string;
   started_at: Date;
   spec_hash: string;
+  drift: string | null;
   cohort_members: number | null;
   spec: {
     source: { connection: string; query: string };
@@ -272,6 +284,7 @@ function toLineage(
       specHash: row.spec_hash,
       workflowId: row.workflow_id,
       startedAt: row.started_at.toISOString(),
+      drift: row.drift,
     },
   };
 }
@@ -280,6 +293,7 @@ function tuningJobOf({ tuning }: LineageRow): Lineage["tuningJob"] {
   if (tuning === null) return null;
   return {
     name: tuning.tuning_job_name,
+    packed: tuning.packed,
     objective: tuning.objective_metric,
     best: tuning.best_value,
     maxJobs: tuning.max_jobs,

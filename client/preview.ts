@@ -5,14 +5,27 @@ import {
   compareWays,
   coresOf,
   estimateCost,
+  usdPerHour,
   type CostEstimate,
+  type PricedAt,
   type Way,
 } from "../fleet/cost.js";
+import { assertBudgetPriced } from "../fleet/cost-budget.js";
+import {
+  ASSUMED_SECONDS_PER_CALL,
+  cycleJobs,
+  serverlessCost,
+  type CycleJobs,
+  type ServerlessCost,
+} from "../fleet/cycle-jobs.js";
+import { SpecError } from "../fleet/errors.js";
 import { endpointQuotaRefusals } from "../fleet/endpoint-quota.js";
-import { COHORT_KEY, cycleId } from "../fleet/names.js";
+import { cycleId } from "../fleet/names.js";
 import { planCustomer, type CustomerPlan } from "../fleet/plan.js";
+import { LIST_REGION } from "../fleet/prices.js";
 import { chooseSearchSize, type PastEvaluation } from "../fleet/search-size.js";
 import type { FleetSpec } from "../fleet/spec.schema.js";
+import { endpointOfStage, promotionStages, type PromotionStage } from "../fleet/stages.js";
 import { cycleWindow } from "../fleet/window.js";
 import type { Connections } from "./connections.js";
 import { ClientError, messageOf } from "./errors.js";
@@ -49,11 +62,17 @@ export interface RunPreview {
   };
   readonly instanceHours: number;
   readonly cost: CostEstimate;
+  /** What runs once for all customers before they are trained. */
+  readonly cycleJobs: readonly CycleJobs[];
+  /** Of a serverless endpoint, which is billed by the call; else null. */
+  readonly serverless: ServerlessCost | null;
   /** Of a sharded fleet: its one job beside a job for each customer, the declared way first; else empty. */
   readonly ways: readonly Way[];
   /** Why the run would be refused, by counts that are only known with the warehouse; else null. */
   readonly refused: string | null;
   readonly assumptions: readonly string[];
+  /** In order of promotion. */
+  readonly stages: readonly PromotionStage[];
   /** Quotas of the account that the endpoints would not fit in. */
   readonly overQuota: readonly string[];
 }
@@ -65,7 +84,7 @@ export async function previewRun(
 ): Promise<RunPreview> {
   const window = cycleWindow(spec.source.window, at);
   const columns = await queryColumns(connections.environment, spec.source, window);
-  const issues = checkColumns(spec.source, columns, spec.gate.segments);
+  const issues = checkColumns(spec.source, columns, spec.gate.segments, spec.drift?.ignore);
   if (issues.length > 0) throw new FleetFileInvalid(path, issues);
   const [counted, memory] = await Promise.all([
     countRows(connections.environment, spec.source, window),
@@ -80,21 +99,20 @@ export async function previewRun(
   const train = plans.filter(({ plan }) => plan.action === "train");
   const jobs = train.reduce((sum, { customer }) => sum + jobsOf(spec, customer, memory), 0);
   const { training } = spec;
-  const ways = waysOf(spec, { customers: train.length, fits: jobs }, memory);
+  const priced = pricedAt(connections, spec);
+  const ways = waysOf(spec, { ...priced, customers: train.length, fits: jobs }, memory);
   const packed = ways[0];
   const estimated = estimateCost({
+    ...priced,
     trainingJobs: jobs,
     trainingInstanceType: training.instanceType,
     ...(memory.secondsPerJob === undefined ? {} : { secondsPerJob: memory.secondsPerJob }),
-    ...(spec.endpoint.kind === "serverless"
-      ? {}
-      : {
-          endpointInstanceType: spec.endpoint.instanceType,
-          endpointInstances:
-            spec.endpoint.instances * (spec.endpoint.kind === "dedicated" ? train.length : 1),
-        }),
   });
-  const cost = packed === undefined ? estimated : { ...estimated, trainingUsd: packed.usd };
+  const cost = {
+    ...estimated,
+    endpointUsdPerMonth: endpointsUsdPerMonth(spec, train.length, priced),
+    ...(packed === undefined ? {} : { trainingUsd: packed.usd }),
+  };
   return {
     fleet: spec.name,
     cycle: cycleId(at),
@@ -116,24 +134,59 @@ export async function previewRun(
     },
     instanceHours: packed?.instanceHours ?? Math.round((jobs * cost.secondsPerJob) / 36) / 100,
     cost,
+    cycleJobs: cycleJobs({
+      ...{ spec, customers: train.length },
+      usdPerHour: (instanceType) => usdPerHour(instanceType, priced),
+    }),
+    serverless: spec.endpoint.kind === "serverless" ? serverlessCost(spec.endpoint) : null,
     ways,
-    refused: refusalOf(spec, train.length),
-    assumptions: assumptions(spec, memory),
+    refused: refusalOf(spec, train.length, priced.region),
+    assumptions: assumptions(spec, memory, priced.region),
+    stages: promotionStages(spec),
     overQuota: endpointQuotaRefusals(spec.endpoint, train.length),
   };
 }
+
+/** Of all stages; null when a price is not known, or the endpoints have no instances. */
+function endpointsUsdPerMonth(spec: FleetSpec, customers: number, priced: PricedAt): number | null {
+  let sum = 0;
+  for (const stage of spec.stages) {
+    const endpoint = endpointOfStage(spec.endpoint, stage);
+    if (endpoint.kind === "serverless") return null;
+    const { endpointUsdPerMonth } = estimateCost({
+      ...{ ...priced, ...(stage.region === undefined ? {} : { region: stage.region }) },
+      trainingJobs: 0,
+      trainingInstanceType: spec.training.instanceType,
+      endpointInstanceType: endpoint.instanceType,
+      endpointInstances: endpoint.instances * (endpoint.kind === "dedicated" ? customers : 1),
+    });
+    if (endpointUsdPerMonth === null) return null;
+    sum += endpointUsdPerMonth;
+  }
+  return Math.round(sum * 100) / 100;
+}
+
+/** Where the fleet would be trained, by the settings; the list's own region without any. */
+const pricedAt = (
+  { environment }: Connections,
+  { prices }: FleetSpec,
+): PricedAt & { readonly region: string } => ({
+  region: environment.AWS_REGION || LIST_REGION,
+  prices,
+});
 
 const atATime = ({ concurrency, tuning }: FleetSpec, customers: number, jobs: number): number =>
   Math.min(Math.min(concurrency, customers) * (tuning?.parallel ?? 1), jobs);
 
 function waysOf(
   spec: FleetSpec,
-  { customers, fits }: { readonly customers: number; readonly fits: number },
+  { customers, fits, ...priced }: PricedAt & { readonly customers: number; readonly fits: number },
   memory: Memory,
 ): Way[] {
   const { training } = spec;
   if (training.kind !== "sharded" || customers === 0) return [];
   const { packed, each } = compareWays({
+    ...priced,
     customers,
     fits,
     instanceType: training.instanceType,
@@ -145,7 +198,14 @@ function waysOf(
 }
 
 /** What the worker would say after the export. */
-function refusalOf({ training }: FleetSpec, customers: number): string | null {
+function refusalOf(spec: FleetSpec, customers: number, region: string): string | null {
+  try {
+    assertBudgetPriced(spec, region);
+  } catch (error) {
+    if (error instanceof SpecError) return `${error.message}: ${error.hint}`;
+    throw error;
+  }
+  const { training } = spec;
   if (training.kind !== "sharded" || customers === 0 || customers >= training.instances)
     return null;
   return (
@@ -221,13 +281,7 @@ async function remember(connections: Connections, fleet: string): Promise<Memory
     );
     const [jobs] = await askLedger<{ seconds: number | null }>(
       connections,
-      `select avg(seconds)::double precision as seconds from (
-         select billable_seconds as seconds
-           from jobs where fleet = $1 and status = 'Completed' and kind = 'training'
-          union all
-         select extract(epoch from t.ended_at - t.started_at)
-           from tuning_trials t join tuning_jobs j using (tuning_job_name)
-          where j.fleet = $1 and t.status = 'Completed') as job`,
+      "select mean_job_seconds($1) as seconds",
       [fleet],
     );
     const secondsPerFit = await secondsOfFits(connections, fleet);
@@ -247,32 +301,46 @@ async function remember(connections: Connections, fleet: string): Promise<Memory
 async function secondsOfFits(connections: Connections, fleet: string): Promise<number | undefined> {
   const [job] = await askLedger<{ seconds: number; slots: number; type: string; fits: number }>(
     connections,
-    `select j.billable_seconds::float8 as seconds, j.slots,
-            coalesce(j.request #>> '{ResourceConfig,InstanceType}', '') as type,
-            (select count(*) from evaluations e
-              where e.fleet = j.fleet and e.cycle = j.cycle and e.training_job_name = j.job_name)::float8
-              * greatest(1, coalesce((select avg((t.trial_statuses ->> 'completed')::float8) from tuning_jobs t
-                                       where t.fleet = j.fleet and t.cycle = j.cycle and t.packed), 1)) as fits
-       from jobs j
-      where j.fleet = $1 and j.customer_key = $2 and j.status = 'Completed' and j.billable_seconds is not null
-      order by j.ended_at desc limit 1`,
-    [fleet, COHORT_KEY],
+    "select seconds, slots, instance_type as type, fits from newest_packed_job($1)",
+    [fleet],
   );
   if (job === undefined || job.fits === 0) return undefined;
   return Math.max(0.01, (job.seconds * job.slots * coresOf(job.type)) / job.fits);
 }
 
-function assumptions({ training }: FleetSpec, memory: Memory): string[] {
-  const { secondsPerFit, missing } = memory;
+function assumptions(spec: FleetSpec, memory: Memory, region: string): string[] {
+  return [
+    ...trainingAssumptions(spec, memory),
+    ...otherAssumptions(spec),
+    ...common(memory, region),
+  ];
+}
+
+function trainingAssumptions({ training }: FleetSpec, memory: Memory): string[] {
+  const { secondsPerFit } = memory;
   if (training.kind === "sharded")
     return [
       `every instance that starts is billed ${ASSUMED_SECONDS_PER_JOB} s beside its fits`,
       secondsPerFit === undefined
         ? `a fit takes one core ${ASSUMED_SECONDS_PER_FIT} s (none has been measured yet)`
         : `a fit takes one core ${secondsPerFit.toPrecision(2)} s, by this fleet's newest job`,
-      ...commonAssumptions(missing),
     ];
-  return [secondsAssumption(memory), ...commonAssumptions(missing)];
+  return [secondsAssumption(memory)];
+}
+
+function otherAssumptions({ preparation, training, endpoint }: FleetSpec): string[] {
+  const told: string[] = [];
+  if (preparation !== undefined || training.kind === "pipeline")
+    told.push(
+      `an instance of a job that is for all customers is billed ${ASSUMED_SECONDS_PER_JOB} s`,
+    );
+  if (training.kind === "pipeline")
+    told.push("a preprocessor that has been fitted as it stands is not fitted again");
+  if (endpoint.kind === "serverless")
+    told.push(
+      `a call of the serverless endpoint computes ${ASSUMED_SECONDS_PER_CALL} s; it is billed by memory and time`,
+    );
+  return told;
 }
 
 function secondsAssumption({ secondsPerJob }: Memory): string {
@@ -281,8 +349,8 @@ function secondsAssumption({ secondsPerJob }: Memory): string {
     : `a training job is billed ${secondsPerJob.toFixed(0)} s, the mean of this fleet's jobs`;
 }
 
-const commonAssumptions = (missing: string | undefined): string[] => [
-  "list prices of us-east-1; storage, requests and the warehouse are not counted",
+const common = ({ missing }: Memory, region: string): string[] => [
+  `list prices of ${region}, or the fleet file's; storage, requests and the warehouse are not counted`,
   "customers whose data, code and spec turn out unchanged after the export cost nothing",
   ...(missing === undefined ? [] : [`without what the ledger knows: ${missing}`]),
 ];

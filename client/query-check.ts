@@ -15,6 +15,7 @@ export function checkColumns(
   source: FleetSpec["source"],
   columns: readonly QueryColumn[],
   segments: GatePolicy["segments"] = [],
+  ignored: readonly string[] = [],
 ): SpecIssue[] {
   const names = columns.map((column) => column.name);
   const features = featuresOf(columns, source);
@@ -24,6 +25,7 @@ export function checkColumns(
     ...targetIssues(source, columns),
     ...features.flatMap(featureIssue),
     ...segmentIssues(segments, features),
+    ...ignoreIssues(ignored, [source.target, ...features.map(({ name }) => name)]),
   ];
   if (issues.length === 0 && features.length === 0) {
     issues.push({
@@ -65,6 +67,22 @@ function segmentIssues(
             value: JSON.stringify(column),
             problem: "is not a feature of the query",
             hint: meant(column, names, "its features"),
+          },
+        ],
+  );
+}
+
+/** What a look for drift leaves out must be what it would look at. */
+function ignoreIssues(ignored: readonly string[], names: readonly string[]): SpecIssue[] {
+  return ignored.flatMap((column, index) =>
+    names.includes(column)
+      ? []
+      : [
+          {
+            field: `drift.ignore.${index}`,
+            value: JSON.stringify(column),
+            problem: "is not a column that is looked at",
+            hint: meant(column, names, "those are"),
           },
         ],
   );

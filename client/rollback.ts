@@ -45,7 +45,7 @@ export async function planRollback(
   { fleet, customer, to }: { fleet: string; customer: string; to?: number },
 ): Promise<RollbackPlan> {
   const known = await findCustomer(connections, { fleet, customer });
-  const stage = await stageOf(connections, fleet);
+  const stage = await servingStage(connections, { fleet, customerKey: known.customerKey });
   const versions = await askLedger<VersionRow>(
     connections,
     `select r.version, r.state, p.verification is not null as verified,
@@ -78,6 +78,26 @@ export async function planRollback(
     next: versionToGoBackTo(versions, { version, to, passedOver }),
     ...(to === undefined ? {} : { to }),
   };
+}
+
+/** The last one that serves the customer: the others that have its version are put right with it. */
+async function servingStage(
+  connections: Connections,
+  { fleet, customerKey }: { readonly fleet: string; readonly customerKey: string },
+): Promise<string> {
+  const last = await stageOf(connections, fleet);
+  const [row] = await askLedger<{ stage: string }>(
+    connections,
+    `select p.stage
+       from (select spec from cycles c join fleet_specs s using (fleet, spec_hash)
+              where c.fleet = $1 order by c.cycle desc limit 1) f,
+            jsonb_array_elements(f.spec -> 'stages') with ordinality as t (stage, place)
+       join publications p on p.fleet = $1 and p.customer_key = $2 and p.state = 'serving'
+                          and p.stage = t.stage ->> 'name'
+      order by t.place desc limit 1`,
+    [fleet, customerKey],
+  );
+  return row?.stage ?? last;
 }
 
 export interface StartedWithdrawal {

@@ -55,9 +55,9 @@ export interface ScheduleDetails extends ScheduleSummary {
 export async function findSchedule(
   connections: Connections,
   fleet: string,
+  id: string = scheduleId(fleet),
 ): Promise<ScheduleDescription | undefined> {
   const temporal = await connections.temporal();
-  const id = scheduleId(fleet);
   try {
     const standing = await temporal.schedule.getHandle(id).describe();
     if (standing.memo?.[MEMO_KEY] === fleet) return standing;

@@ -3,9 +3,8 @@ import type { S3Client } from "@aws-sdk/client-s3";
 import { endpointName, pipelineEndpointName, s3Keys } from "../fleet/names.js";
 import type { Connections } from "./connections.js";
 import { ClientError } from "./errors.js";
-import { stageOf } from "./invocation.js";
+import { bucketOf, stageOf } from "./invocation.js";
 import { askLedger } from "./ledger.js";
-import { setting } from "./settings.js";
 
 export interface ServedModel {
   readonly endpointName: string;
@@ -48,7 +47,7 @@ export async function* listServedModels(
   { fleet, stage }: { readonly fleet: string; readonly stage: string },
 ): AsyncGenerator<readonly ServedModel[]> {
   const s3 = await connections.s3();
-  const Bucket = setting(connections.environment, "MODELFLEET_BUCKET");
+  const Bucket = await bucketOf(connections, { fleet, stage });
   for (const { prefix, endpoint } of await modelFolders(s3, Bucket, { fleet, stage })) {
     for await (const page of objectsUnder(s3, Bucket, prefix)) {
       const found = page.map((object) => ({ ...object, ...readTarget(object.name) }));

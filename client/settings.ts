@@ -1,10 +1,11 @@
 /** Single settings out of the environment, each with an error that says how to get it. */
+import type { Environment } from "../settings/environment.js";
+import { secretReader } from "../settings/secrets.js";
 import { ClientError } from "./errors.js";
 
-export type Environment = Readonly<Record<string, string | undefined>>;
+export type { Environment };
 
 const MEANINGS = {
-  MODELFLEET_LEDGER_URL: "the Postgres URL of modelfleet's ledger",
   MODELFLEET_BUCKET: "the S3 bucket that holds code, data and models",
   MODELFLEET_ROLE_ARN: "the role that SageMaker's jobs and endpoints assume",
   AWS_REGION: "the AWS region",
@@ -21,10 +22,21 @@ export function setting(environment: Environment, name: SettingName): string {
   );
 }
 
+/** The Postgres URL of modelfleet's ledger: a secret, by value or by reference. */
+export async function ledgerUrl(environment: Environment): Promise<string> {
+  const name = "MODELFLEET_LEDGER_URL";
+  const url = await secretReader(environment)(name);
+  if (url !== undefined) return url;
+  throw new ClientError(
+    `${name} (the Postgres URL of modelfleet's ledger) is not set, and no .modelfleet/local/env is here or above`,
+    "modelfleet local up, or set it, or the secret's reference, for your own stack",
+  );
+}
+
 /** The URL a fleet's secret stands for. Only its name is ever in a fleet file. */
-export function secret(environment: Environment, name: string): string {
-  const value = environment[name];
-  if (value !== undefined && value !== "") return value;
+export async function secret(environment: Environment, name: string): Promise<string> {
+  const value = await secretReader(environment)(name);
+  if (value !== undefined) return value;
   throw new ClientError(
     `the secret ${name} (source.connection of the fleet file) is not set`,
     `export ${name}=postgres://user:password@host:5432/database`,

@@ -6,6 +6,8 @@ export interface CustomerSearch {
   readonly tuningJobName: string;
   readonly cycle: string;
   readonly round: number;
+  /** Made inside of a sharded job: its trials are no jobs of SageMaker's. */
+  readonly packed: boolean;
   /** A single training job, to show that the path works: never a parent. */
   readonly testing: boolean;
   /** SageMaker's; null while it runs. */
@@ -51,6 +53,7 @@ interface SearchRow {
   tuning_job_name: string;
   cycle: string;
   round: number;
+  packed: boolean;
   testing: boolean;
   status: string | null;
   failure_reason: string | null;
@@ -97,13 +100,15 @@ export async function readSearches(
 
 export interface CycleSearches {
   readonly jobs: number;
-  /** Training jobs that completed, in all searches. */
+  /** Training jobs that completed, in all searches; of packed ones, trials. */
   readonly trials: number;
   readonly warmStarts: {
     readonly identical: number;
     readonly transfer: number;
     readonly none: number;
   };
+  /** Made inside of a sharded job: its trials are no jobs of SageMaker's. */
+  readonly packed: boolean;
   readonly testing: boolean;
 }
 
@@ -118,10 +123,11 @@ export async function readCycleSearches(
     trials: number;
     identical: number;
     transfer: number;
+    packed: boolean;
     testing: boolean;
   }>(
     connections,
-    `select cycle, count(*)::int as jobs, bool_or(testing) as testing,
+    `select cycle, count(*)::int as jobs, bool_or(packed) as packed, bool_or(testing) as testing,
             coalesce(sum((trial_statuses ->> 'completed')::int), 0)::int as trials,
             count(*) filter (where warm_start_type = 'IdenticalDataAndAlgorithm')::int as identical,
             count(*) filter (where warm_start_type = 'TransferLearning')::int as transfer
@@ -129,12 +135,13 @@ export async function readCycleSearches(
     [fleet],
   );
   return new Map(
-    rows.map(({ cycle, jobs, trials, identical, transfer, testing }) => [
+    rows.map(({ cycle, jobs, trials, identical, transfer, packed, testing }) => [
       cycle,
       {
         jobs,
         trials,
         warmStarts: { identical, transfer, none: jobs - identical - transfer },
+        packed,
         testing,
       },
     ]),
@@ -146,6 +153,7 @@ function toSearch(row: SearchRow): CustomerSearch {
     tuningJobName: row.tuning_job_name,
     cycle: row.cycle,
     round: row.round,
+    packed: row.packed,
     testing: row.testing,
     status: row.status,
     failureReason: row.failure_reason,

@@ -123,7 +123,7 @@ async function withWarehouse<T>(
   source: FleetSpec["source"],
   ask: (connection: PoolClient) => Promise<T>,
 ): Promise<T> {
-  const url = secret(environment, source.connection);
+  const url = await secret(environment, source.connection);
   const pool = await openPool(url);
   try {
     return await inReadOnlyTransaction(pool, ask);

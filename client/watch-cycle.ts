@@ -2,6 +2,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import type { Client } from "@temporalio/client";
 import { TASK_QUEUES } from "../workflows/messages.js";
+import { checkpointGlances } from "./cohort-checkpoints.js";
 import type { Connections } from "./connections.js";
 import { messageOf } from "./errors.js";
 import { LedgerEmpty } from "./postgres-errors.js";
@@ -15,6 +16,8 @@ export interface CycleSnapshot {
   readonly states: StateCounts;
   /** Rows exported so far, as the export's last heartbeat told. */
   readonly exportedRows: number;
+  /** Models that a sharded job has put into S3 so far; 0 for a fleet without. */
+  readonly checkpoints: number;
   /** Nobody polls the task queue: nothing will happen until a worker runs. */
   readonly withoutWorker: boolean;
   /** Why the workflow failed, once it did. */
@@ -36,13 +39,16 @@ export async function* watchCycle(
 ): AsyncGenerator<CycleSnapshot> {
   const temporal = await connections.temporal();
   const glance = await workflowGlances(temporal, options.workflowId);
+  const checkpoints = checkpointGlances(connections, options);
   let opened = false;
   while (!options.signal.aborted) {
     // The workflow first: a ledger read after its end has all that it wrote.
     const workflow = await glance();
     const cycle = await findCycle(connections, options).catch(none);
     opened ||= cycle !== undefined && !isClosed(cycle.state);
-    const snapshot = toSnapshot(cycle, workflow, opened);
+    const isTraining = (cycle?.states.training ?? 0) > 0;
+    const made = isTraining ? await checkpoints() : 0;
+    const snapshot = { ...toSnapshot(cycle, workflow, opened), checkpoints: made };
     yield snapshot;
     if (snapshot.ended) return;
     await wait(options.everyMs ?? 500, undefined, { signal: options.signal }).catch(
@@ -69,7 +75,7 @@ function toSnapshot(
   cycle: Cycle | undefined,
   workflow: WorkflowGlance,
   opened: boolean,
-): CycleSnapshot {
+): Omit<CycleSnapshot, "checkpoints"> {
   const states = cycle?.states ?? {};
   const publishing = (states.approved ?? 0) > 0;
   const failed = !workflow.running && !workflow.completed;

@@ -3,9 +3,15 @@ import { userInfo } from "node:os";
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { changedLines, type ScheduleChange } from "../../fleet/schedule-diff.js";
-import { applySchedule, proposeSchedule, type ScheduleProposal } from "../apply-schedule.js";
-import { openConnections } from "../connections.js";
-import { loadFleetFile } from "../fleet-file.js";
+import {
+  applySchedule,
+  proposeDriftSchedule,
+  proposeSchedule,
+  type ScheduleProposal,
+} from "../apply-schedule.js";
+import { openConnections, type Connections } from "../connections.js";
+import { loadFleetFile, type LoadedFleet } from "../fleet-file.js";
+import { callerAccount } from "../health-aws.js";
 import { confirm } from "./confirm.js";
 import { EXIT } from "./exit-codes.js";
 import { withExamples, withJson } from "./options.js";
@@ -38,26 +44,50 @@ export function configureApply(command: Command, shell: Shell): void {
 async function apply(shell: Shell, file: string, flags: ApplyFlags): Promise<void> {
   const connections = openConnections(shell.environment());
   try {
-    const loaded = await loadFleetFile(resolve(shell.directory, file));
-    const proposal = await proposeSchedule(connections, loaded, {
-      deleteSchedule: flags.deleteSchedule === true,
-      now: new Date(),
+    const loaded = await loadFleetFile(resolve(shell.directory, file), () =>
+      callerAccount(connections),
+    );
+    const wish = { deleteSchedule: flags.deleteSchedule === true, now: new Date() };
+    const drift = await proposeDriftSchedule(connections, loaded, wish);
+    // A fleet may be looked at for drift without being retrained by the calendar.
+    const alone = drift !== null && loaded.spec.schedule === undefined && !wish.deleteSchedule;
+    const retraining = alone ? null : await proposeSchedule(connections, loaded, wish);
+    const applied = async (proposal: ScheduleProposal) => ({
+      ...proposal,
+      applied: await applyOne(shell, connections, { loaded, proposal, file, flags }),
     });
-    if (!flags.json) printLines(shell, proposalLines(shell, proposal));
-    const wanted = changesSomething(proposal) && flags.dryRun !== true;
-    const agreed = wanted && (flags.yes === true || (await ask(shell, proposal, file)));
-    if (agreed) {
-      await applySchedule(connections, loaded, { proposal, by: userInfo().username });
-      say(shell, shell.progressColors.green(DONE[proposal.action]));
-    }
-    if (flags.json) printJson(shell, { ...proposal, applied: agreed });
-    if (wanted && !agreed) {
-      say(shell, "nothing was changed");
-      shell.exit(EXIT.failed);
-    }
+    const first = retraining === null ? null : await applied(retraining);
+    const second = drift === null ? null : await applied(drift);
+    if (flags.json) printJson(shell, { ...(first ?? second), drift: second });
   } finally {
     await connections.close();
   }
+}
+
+/** Shows, asks and does; whether it was done. */
+async function applyOne(
+  shell: Shell,
+  connections: Connections,
+  o: {
+    readonly loaded: LoadedFleet;
+    readonly proposal: ScheduleProposal;
+    readonly file: string;
+    readonly flags: ApplyFlags;
+  },
+): Promise<boolean> {
+  const { loaded, proposal, file, flags } = o;
+  if (!flags.json) printLines(shell, proposalLines(shell, proposal));
+  const wanted = changesSomething(proposal) && flags.dryRun !== true;
+  const agreed = wanted && (flags.yes === true || (await ask(shell, proposal, file)));
+  if (agreed) {
+    await applySchedule(connections, loaded, { proposal, by: userInfo().username });
+    say(shell, shell.progressColors.green(DONE[proposal.action]));
+  }
+  if (wanted && !agreed) {
+    say(shell, "nothing was changed");
+    shell.exit(EXIT.failed);
+  }
+  return agreed;
 }
 
 const changesSomething = ({ action }: ScheduleProposal): boolean =>

@@ -81,7 +81,8 @@ interface Pace {
 /** Models made per second, over the last quarter of a minute: a cycle's start says little about its end. */
 function paceMeter(): (snapshot: CycleSnapshot) => Pace {
   const seen: { at: number; done: number }[] = [];
-  return ({ phase, states, customers }) => {
+  let made = 0;
+  return ({ phase, states, customers, checkpoints }) => {
     // Before the plan it is not known who is trained.
     const planned = !["starting", "exporting", "preparing", "planning"].includes(phase);
     const total = planned ? customers - (states.skipped ?? 0) : 0;
@@ -91,13 +92,15 @@ function paceMeter(): (snapshot: CycleSnapshot) => Pace {
       (states.training ?? 0) +
       (states.trained ?? 0) +
       (states.evaluated ?? 0);
-    const done = Math.max(0, total - ahead);
+    // What a sharded job has made is not lost when it ends, and all of it is judged at once.
+    made = Math.max(made, checkpoints);
+    const done = Math.max(total - ahead, Math.min(made, total), 0);
     seen.push({ at: Date.now(), done });
     while (seen.length > 2 && Date.now() - (seen[0]?.at ?? 0) > 15_000) seen.shift();
     const first = seen[0] ?? { at: Date.now(), done };
     const seconds = (Date.now() - first.at) / 1000;
     const perSecond = seconds > 1 ? Math.max(0, done - first.done) / seconds : 0;
-    return { done, total, perSecond, secondsLeft: perSecond > 0 ? ahead / perSecond : 0 };
+    return { done, total, perSecond, secondsLeft: perSecond > 0 ? (total - done) / perSecond : 0 };
   };
 }
 

@@ -7,6 +7,8 @@ export interface DecideFlags {
   /** A cycle's id: its cohort. */
   readonly cohort?: string;
   readonly except?: string;
+  /** Of a stage that wants an approval of its own. */
+  readonly stage?: string;
   readonly note?: string;
   readonly by?: string;
   readonly allPending?: true;

@@ -20,6 +20,7 @@ export function configureApprove(command: Command, shell: Shell): void {
     "modelfleet approve flight-delays --where 'improvement >= 2% and rmse < 40' --except-outliers",
     "modelfleet approve flight-delays --all-pending --sample 20",
     "modelfleet approve flight-delays --all-pending --yes",
+    "modelfleet approve flight-delays XNA --stage prod",
     "modelfleet approve energy --cohort 2026-11-01 --except customer-17,customer-203",
   ]);
 }
@@ -52,7 +53,9 @@ function configure(command: Command, shell: Shell, verdict: Verdict): void {
     .option("--sample <number>", "show only so many of them, spread over the range", wholeNumber)
     .option("--yes", "decide what --all-pending, --where or --cohort shows, without asking");
   if (verdict === "approve")
-    command.option("--except <customers>", "leave these out of the cohort, set apart by commas");
+    command
+      .option("--except <customers>", "leave these out of the cohort, set apart by commas")
+      .option("--stage <name>", "approve what is on its way for this stage, which wants that");
   withJson(command);
   command.action((fleet: string, customers: string[], flags: DecideFlags) =>
     decideAll(shell, verdict, { fleet, customers }, flags),
@@ -76,6 +79,12 @@ async function decideAll(
   const connections = openConnections(shell.environment());
   try {
     const decision = { verdict, by: flags.by ?? userInfo().username, ...noteOf(flags) };
+    if (flags.stage !== undefined) {
+      const { approveForStage } = await import("./approve-stage.js");
+      const { stage, version, json } = flags;
+      const wish = { ...named, stage, version, by: decision.by };
+      return await approveForStage(shell, connections, wish, json === true);
+    }
     if (inBulk(flags)) {
       const { bulk } = await import("./bulk.js");
       return await bulk(shell, connections, named.fleet, decision, flags);
@@ -104,6 +113,11 @@ function checkUsage(verdict: Verdict, customers: readonly string[], flags: Decid
     throw new UsageError("name customers, or use --all-pending or --where, not both", tryHelp);
   }
   const aboutCohort = isAboutCohort(flags, customers);
+  if (
+    flags.stage !== undefined &&
+    (customers.length === 0 || inBulk(flags) || flags.note !== undefined)
+  )
+    throw new UsageError("--stage goes with customers' names, and without --note", tryHelp);
   if (flags.cohort !== undefined && (customers.length > 0 || inBulk(flags)))
     throw new UsageError(
       "--cohort decides all its models at once: name neither customers nor --all-pending or --where with it",

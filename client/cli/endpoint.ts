@@ -28,7 +28,7 @@ export function configureEndpoint(command: Command, shell: Shell): void {
         .argParser(since)
         .default(DEFAULT_SINCE_SECONDS, "3h"),
     )
-    .option("--stage <name>", "the stage (default: the newest cycle's)");
+    .option("--stage <name>", "the stage (default: the newest cycle's last)");
   withJson(command);
   withExamples(command, [
     "modelfleet endpoint flight-delays",
@@ -116,6 +116,6 @@ function inUnit(value: number, unit: MetricUnit): string {
     case "percent":
       return `${value.toFixed(1)} %`;
     case "count":
-      return figure(value);
+      return Number.isInteger(value) ? count(value) : figure(value);
   }
 }

@@ -1,6 +1,8 @@
 /** Follows a cycle on the terminal until it ends; Ctrl-C only stops the following. */
+import { dollars } from "../../fleet/cost-budget.js";
 import { readCohorts, type Cohort } from "../cohorts.js";
 import type { Connections } from "../connections.js";
+import { readCycleCost } from "../costs.js";
 import { readCustomers, type Cycle, type CycleCustomer } from "../ledger.js";
 import { workflowPage } from "../settings.js";
 import { watchCycle, type CycleSnapshot } from "../watch-cycle.js";
@@ -71,12 +73,15 @@ export async function cycleReportLines(
     `${colors.bold(fleet)} ${cycle.cycle} ${painted}${cycle.endedAt === null ? "" : ` in ${duration(seconds)}`}`,
     `  ${several(cycle.customers, "customer")}${rows}: ${stateWords(cycle.states, colors).join(" · ")}`,
   ];
+  if (cycle.cause === "drift")
+    lines.push(`  ${colors.dim("called for by drift:")} modelfleet drift ${fleet} --last`);
   if (cycle.reason !== null) lines.push(`  ${colors.red(cycle.reason)}`);
   if (cycle.state === "failed" || cycle.state === "cancelled") {
     lines.push(
       `  ${colors.dim("run it again when that is mended: what is done is not done twice")}`,
     );
   }
+  lines.push(...(await budgetLines(connections, cycle)));
   lines.push(...(await toldApart(shell, connections, cycle)));
   const cohorts = await readCohorts(connections, cycle);
   lines.push(...cohorts.map((cohort) => `  ${cohortWords(cohort)}`));
@@ -89,6 +94,14 @@ export async function cycleReportLines(
   else if ((cycle.states.pending ?? 0) > 0)
     lines.push("", `  ${colors.dim("to decide:")} modelfleet models ${fleet} --pending`);
   return lines;
+}
+
+/** Of a fleet with a budget. */
+async function budgetLines(connections: Connections, cycle: Cycle): Promise<string[]> {
+  const { budgetUsd, usd, openJobs } = await readCycleCost(connections, cycle);
+  if (budgetUsd === null) return [];
+  const open = openJobs === 0 ? "" : `, ${several(openJobs, "job")} not counted yet`;
+  return [`  ${dollars(usd)} spent of ${dollars(budgetUsd)}${open}`];
 }
 
 function cohortWords({ version, members, state, decidedBy }: Cohort): string {

@@ -84,10 +84,14 @@ async function fleetHistory(
 const cohortWords = ({ version, members, state }: Cohort): string =>
   `version ${version}, ${several(members, "model")}, ${state}`;
 
-/** "20 warm, 3 cold, 160 jobs": so many started from earlier ones, so many training jobs completed. */
-function cycleSearches({ warmStarts, trials, testing }: CycleSearches): string {
+/** "20 warm, 3 cold, 160 jobs": so many started from earlier ones, so many training jobs (or trials in one) completed. */
+function cycleSearches({ warmStarts, trials, packed, testing }: CycleSearches): string {
   const warm = warmStarts.identical + warmStarts.transfer;
-  const parts = [`${count(warm)} warm`, `${count(warmStarts.none)} cold`, several(trials, "job")];
+  const parts = [
+    `${count(warm)} warm`,
+    `${count(warmStarts.none)} cold`,
+    several(trials, packed ? "trial" : "job"),
+  ];
   return `${parts.join(", ")}${testing ? " (testing)" : ""}`;
 }
 
@@ -143,7 +147,7 @@ function searchLines(shell: Shell, search: CustomerSearch): string[] {
     ...fieldLines(shell, [
       [
         "search",
-        `${search.strategy}, ${done}${several(maxJobs, "training job")}, ${search.status ?? "running"}`,
+        `${search.strategy}, ${done}${several(maxJobs, search.packed ? "trial" : "training job")}, ${search.status ?? "running"}`,
       ],
       ...(search.sizeBecause === null ? [] : [["size", search.sizeBecause] as const]),
       ["found", safe(found)],

@@ -1,26 +1,33 @@
-/** `modelfleet invoke`: predictions of a customer's serving model, as an application would ask for them. */
+/** `modelfleet invoke`: asks a customer's serving model, as an application would. */
 import { readFile } from "node:fs/promises";
-import { text } from "node:stream/consumers";
+import { buffer } from "node:stream/consumers";
 import type { Command } from "commander";
+import { endpointName } from "../../fleet/names.js";
 import { openConnections, type Connections } from "../connections.js";
 import { ClientError, messageOf, UsageError } from "../errors.js";
 import { ModelFailed } from "../invocation-error.js";
 import {
-  invokeModel,
+  callModel,
+  CSV,
   readPointer,
   readSampleRows,
   type ModelCall,
   type SampleRows,
 } from "../invocation.js";
+import { readAnswer, type Answer } from "./invoke-answer.js";
+import { findStage } from "../served-models.js";
 import { withExamples, withJson } from "./options.js";
 import { printJson, printLines, safe, say } from "./print.js";
 import type { Shell } from "./shell.js";
 
 interface InvokeFlags {
   readonly body?: string;
-  readonly file?: string;
+  readonly bodyFile?: string;
+  readonly contentType?: string;
+  readonly accept?: string;
   readonly sample?: true;
   readonly targetModel?: string;
+  readonly stage?: string;
   readonly json?: true;
 }
 
@@ -28,17 +35,26 @@ export function configureInvoke(command: Command, shell: Shell): void {
   command
     .argument("<fleet>", "the fleet's name")
     .argument("[customer]", "the customer whose model is asked")
-    .option("--body <csv>", "rows of features, in the order of the query's columns")
-    .option("--file <path>", "read the rows from a file (default: standard input)")
+    .option("--body <text>", "rows of features in the order of the query's columns, or JSON")
+    .option("--body-file <path>", "send a file as it is (default: standard input)")
+    .option(
+      "--content-type <type>",
+      "what the body is (default: application/json when it begins with { or [, else text/csv)",
+    )
+    .option("--accept <type>", "what the answer is to be (default: as the body, if CSV or JSON)")
     .option("--sample", "send held-out rows of the model's own cycle, and compare")
-    .option("--target-model <key>", "call this artifact, whatever the pointer says");
+    .option("--target-model <key>", "call this artifact, whatever the pointer says")
+    .option("--stage <name>", "the stage (default: the newest cycle's last)");
   withJson(command);
   withExamples(command, [
     "modelfleet invoke flight-delays XNA --sample",
     "modelfleet invoke flight-delays XNA --body '12,1147,MQ,LGA,7,1,1,15,30'",
     "modelfleet invoke flight-delays XNA < rows.csv",
+    "modelfleet invoke energy 7 --body '{\"period\": 7}'",
+    "modelfleet invoke flight-delays XNA --sample --stage qa",
   ]);
   command.action(async (fleet: string, customer: string | undefined, flags: InvokeFlags) => {
+    checkFlags(flags);
     const connections = openConnections(shell.environment());
     try {
       await invoke(shell, connections, { fleet, customer }, flags);
@@ -48,38 +64,87 @@ export function configureInvoke(command: Command, shell: Shell): void {
   });
 }
 
+/** Flags of which one would be passed over without a word. */
+function checkFlags({ body, bodyFile, sample, contentType }: InvokeFlags): void {
+  const bodies = [
+    ...(body === undefined ? [] : ["--body"]),
+    ...(bodyFile === undefined ? [] : ["--body-file"]),
+    ...(sample === undefined ? [] : ["--sample"]),
+  ];
+  if (bodies.length > 1)
+    throw new UsageError(`${bodies.join(" and ")} are two bodies`, "leave out all but one");
+  if (sample && contentType !== undefined)
+    throw new UsageError("held-out rows are text/csv", "leave out --content-type");
+}
+
 async function invoke(
   shell: Shell,
   connections: Connections,
   { fleet, customer }: { fleet: string; customer: string | undefined },
   flags: InvokeFlags,
 ): Promise<void> {
-  const target = await targetOf(connections, fleet, customer, flags);
+  const where =
+    flags.stage === undefined
+      ? {}
+      : { stage: await findStage(connections, { fleet, stage: flags.stage }) };
+  const target = await targetOf(connections, { fleet, customer, ...where }, flags);
   const sample =
     flags.sample && customer !== undefined
-      ? await readSampleRows(connections, { fleet, customer })
+      ? await readSampleRows(connections, { fleet, customer, ...where })
       : undefined;
-  const body = sample === undefined ? await bodyOf(shell, flags) : sample.rows.join("\n");
-  if (body.trim() === "") throw await noRow(connections, fleet, customer);
-  const answer = await invokeModel(connections, { fleet, ...target, body }).catch(
-    (error: unknown) => {
-      if (flags.json && error instanceof ModelFailed)
-        printFailure(shell, { fleet, customer }, error);
-      throw error;
-    },
-  );
+  const body =
+    sample === undefined ? await bodyOf(shell, flags) : Buffer.from(sample.rows.join("\n"));
+  if (isBlank(body)) throw await noRow(connections, fleet, customer);
+  const call = { fleet, ...target, body, ...typesOf(body, flags) };
+  const answered = await callModel(connections, call).catch((error: unknown) => {
+    if (flags.json && error instanceof ModelFailed) printFailure(shell, { fleet, customer }, error);
+    throw error;
+  });
+  const { body: bytes, contentType, ...told } = answered;
+  const answer = readAnswer(bytes, contentType);
   if (flags.json) {
     const offline = sample === undefined ? {} : { offlinePredictions: sample.predictions };
-    return printJson(shell, { fleet, customer: customer ?? null, ...answer, ...offline });
+    const said = documentOf(answer, contentType);
+    return printJson(shell, { fleet, customer: customer ?? null, ...told, ...said, ...offline });
   }
-  printLines(
-    shell,
-    answer.predictions.map((value, row) => predictionLine(value, row, sample)),
-  );
+  printAnswer(shell, answer, sample);
   const version = target.version === undefined ? "" : `version ${target.version}, `;
-  const model = answer.targetModel === null ? "" : `${answer.targetModel} `;
-  const said = `${version}${model}on ${answer.endpointName}, ${answer.latencyMs.toFixed(1)} ms`;
+  const model = told.targetModel === null ? "" : `${told.targetModel} `;
+  const said = `${version}${model}on ${told.endpointName}, ${told.latencyMs.toFixed(1)} ms`;
   say(shell, shell.progressColors.dim(safe(said)));
+}
+
+function printAnswer(shell: Shell, answer: Answer, sample: SampleRows | undefined): void {
+  switch (answer.kind) {
+    case "predictions":
+      return printLines(
+        shell,
+        answer.predictions.map((value, row) => predictionLine(value, row, sample)),
+      );
+    case "json":
+      return printJson(shell, answer.value);
+    case "text":
+      return void shell.stdout.write(answer.text.endsWith("\n") ? answer.text : `${answer.text}\n`);
+    case "bytes":
+      return void shell.stdout.write(answer.bytes);
+  }
+}
+
+/** What one JSON document can hold of it. */
+function documentOf(answer: Answer, contentType: string) {
+  switch (answer.kind) {
+    case "predictions":
+      return { contentType, predictions: answer.predictions };
+    case "json":
+      return { contentType, answer: answer.value };
+    case "text":
+      return { contentType, answer: answer.text };
+    case "bytes":
+      throw new ClientError(
+        `the answer is ${contentType}, ${answer.bytes.length} bytes that are no text`,
+        "leave out --json and send standard output to a file",
+      );
+  }
 }
 
 function printFailure(
@@ -93,23 +158,44 @@ function printFailure(
 
 async function targetOf(
   connections: Connections,
-  fleet: string,
-  customer: string | undefined,
-  flags: InvokeFlags,
+  { fleet, customer, stage }: { fleet: string; customer: string | undefined; stage?: string },
+  { targetModel }: InvokeFlags,
 ): Promise<Pick<ModelCall, "endpointName" | "targetModel" | "version">> {
-  if (flags.targetModel !== undefined) return { targetModel: flags.targetModel };
-  if (customer !== undefined) return readPointer(connections, { fleet, customer });
-  throw new UsageError("name the customer, or an artifact with --target-model");
+  const where = stage === undefined ? {} : { stage };
+  if (customer === undefined) {
+    if (targetModel === undefined)
+      throw new UsageError("name the customer, or an artifact with --target-model");
+    return stage === undefined
+      ? { targetModel }
+      : { targetModel, endpointName: endpointName(fleet, stage) };
+  }
+  const pointer = await readPointer(connections, { fleet, customer, ...where });
+  // On the customer's endpoint: a pipeline has one for each generation.
+  return targetModel === undefined ? pointer : { endpointName: pointer.endpointName, targetModel };
 }
 
-async function bodyOf(shell: Shell, { body, file }: InvokeFlags): Promise<string> {
-  if (body !== undefined) return body;
-  if (file !== undefined) {
-    return readFile(file, "utf8").catch((error: unknown) => {
-      throw new ClientError(`${file} cannot be read: ${messageOf(error)}`);
+async function bodyOf(shell: Shell, { body, bodyFile }: InvokeFlags): Promise<Buffer> {
+  if (body !== undefined) return Buffer.from(body);
+  if (bodyFile !== undefined) {
+    return readFile(bodyFile).catch((error: unknown) => {
+      throw new ClientError(`${bodyFile} cannot be read: ${messageOf(error)}`);
     });
   }
-  return shell.stdin.isTTY ? "" : text(shell.stdin);
+  return shell.stdin.isTTY ? Buffer.alloc(0) : buffer(shell.stdin);
+}
+
+const isBlank = (body: Buffer): boolean => body.every((byte) => [9, 10, 13, 32].includes(byte));
+
+const JSON_TYPE = "application/json";
+
+function typesOf(
+  body: Buffer,
+  { contentType: named, accept }: InvokeFlags,
+): { contentType: string; accept: string | undefined } {
+  const looksLikeJson = /^\s*[{[]/.test(body.toString("latin1", 0, 64));
+  const contentType = named ?? (looksLikeJson ? JSON_TYPE : CSV);
+  const same = [CSV, JSON_TYPE].includes(contentType) ? contentType : undefined;
+  return { contentType, accept: accept ?? same };
 }
 
 /** Names the columns, since nobody knows their order by heart. */
@@ -118,7 +204,7 @@ async function noRow(
   fleet: string,
   customer: string | undefined,
 ): Promise<UsageError> {
-  if (customer === undefined) return new UsageError("there is no row to predict for", "--body CSV");
+  if (customer === undefined) return new UsageError("there is nothing to send", "--body CSV");
   const sample = await readSampleRows(connections, { fleet, customer });
   const row = sample.rows[0] ?? "";
   return new UsageError(

@@ -98,6 +98,7 @@ function branchesOf(lineage: Lineage): Branch[] {
       leaves: [
         `started ${localTime(cycle.startedAt)} by ${cycle.workflowId}`,
         `spec sha256 ${cycle.specHash}`,
+        ...(cycle.drift === null ? [] : [`called for by drift: ${cycle.drift}`]),
       ],
     },
   ];
@@ -157,9 +158,11 @@ function figures(metrics: Figures): string {
 
 function tuningLeaves(tuningJob: Lineage["tuningJob"]): string[] {
   if (tuningJob === null) return [];
-  const { name, objective, best, maxJobs, warmStart, parents } = tuningJob;
+  const { name, packed, objective, best, maxJobs, warmStart, parents } = tuningJob;
   const start = warmStart === null ? "from nothing" : `${warmStart} from ${parents.join(", ")}`;
-  return [`found by  ${name}: best ${objective} ${figure(best)} of ${maxJobs} jobs, ${start}`];
+  return [
+    `found by  ${name}: best ${objective} ${figure(best)} of ${maxJobs} ${packed ? "trials" : "jobs"}, ${start}`,
+  ];
 }
 
 /** SageMaker's own hyperparameters tell nothing that is not above. */

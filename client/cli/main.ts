@@ -39,6 +39,12 @@ const SUBCOMMANDS: readonly Subcommand[] = [
     configure: async () => (await import("./run.js")).configureRun,
   },
   {
+    name: "drift",
+    summary: "look for customers whose data or errors have changed, and retrain those",
+    group: "Run",
+    configure: async () => (await import("./drift.js")).configureDrift,
+  },
+  {
     name: "status",
     summary: "show how fleets, a cycle or one customer stand",
     group: "Run",
@@ -75,6 +81,12 @@ const SUBCOMMANDS: readonly Subcommand[] = [
     configure: async () => (await import("./decide.js")).configureDeny,
   },
   {
+    name: "promote",
+    summary: "hold, release or hurry a version on its way through the stages",
+    group: "Decide",
+    configure: async () => (await import("./promote.js")).configurePromote,
+  },
+  {
     name: "rollback",
     summary: "take the version that serves a customer back; the one before serves again",
     group: "Decide",
@@ -99,10 +111,22 @@ const SUBCOMMANDS: readonly Subcommand[] = [
     configure: async () => (await import("./history.js")).configureHistory,
   },
   {
+    name: "cost",
+    summary: "show what a fleet's jobs came to, beside what was planned",
+    group: "Look",
+    configure: async () => (await import("./cost.js")).configureCost,
+  },
+  {
     name: "endpoint",
     summary: "show how a fleet's endpoints stand, with their metrics as small charts",
     group: "Look",
     configure: async () => (await import("./endpoint.js")).configureEndpoint,
+  },
+  {
+    name: "accounts",
+    summary: "show what a fleet's stages need in each AWS account, and make what is missing",
+    group: "Operate",
+    configure: async () => (await import("./accounts.js")).configureAccounts,
   },
   {
     name: "iam",
@@ -125,6 +149,12 @@ const SUBCOMMANDS: readonly Subcommand[] = [
       const load = async () => (await import("../../worker/main.js")).runWorker;
       return (command, shell) => configureWorker(command, shell, load);
     },
+  },
+  {
+    name: "codec-server",
+    summary: "let Temporal's web UI show what is encrypted, until it is stopped",
+    group: "Operate",
+    configure: async () => (await import("./codec-server.js")).configureCodecServer,
   },
   {
     name: "local",

@@ -27,7 +27,7 @@ export function configureModels(command: Command, shell: Shell): void {
     .option("--metric <name>", "the figure to show", "rmse")
     .option(
       "--stage [name]",
-      "what the endpoint can serve now (default: the newest cycle's stage)",
+      "what the endpoint can serve now (default: the newest cycle's last stage)",
     );
   withJson(command);
   withExamples(command, [

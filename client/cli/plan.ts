@@ -1,9 +1,11 @@
 /** `modelfleet plan`: what a run would do and cost, without doing it. */
 import { resolve } from "node:path";
 import type { Command } from "commander";
+import { durationText } from "../../fleet/duration.js";
 import { ENDPOINT_QUOTA_HINT } from "../../fleet/endpoint-quota.js";
+import { isStaged } from "../../fleet/stages.js";
 import { openConnections } from "../connections.js";
-import { loadFleetFile } from "../fleet-file.js";
+import { anyAccount, loadFleetFile } from "../fleet-file.js";
 import { previewRun, type LeftOut, type RunPreview } from "../preview.js";
 import { atTime, today, withExamples, withJson } from "./options.js";
 import { fieldLines, printJson, printLines, safe, tableLines } from "./print.js";
@@ -31,7 +33,7 @@ export function configurePlan(command: Command, shell: Shell): void {
   command.action(async (file: string, flags: PlanFlags) => {
     const connections = openConnections(shell.environment());
     try {
-      const loaded = await loadFleetFile(resolve(shell.directory, file));
+      const loaded = await loadFleetFile(resolve(shell.directory, file), anyAccount);
       const preview = await previewRun(connections, loaded, { at: flags.at ?? today() });
       if (flags.json) printJson(shell, preview);
       else printLines(shell, planLines(shell, preview, file, flags.at));
@@ -48,15 +50,10 @@ function planLines(
   at: string | undefined,
 ): string[] {
   const { colors } = shell;
-  const { window, cost, train, skipped, failing } = preview;
+  const { window, train, skipped, failing } = preview;
   const kinds = [`${count(train.customers)} to train`];
   if (skipped.length > 0) kinds.push(`${skipped.length} skipped`);
   if (failing.length > 0) kinds.push(colors.red(`${failing.length} would fail`));
-  const training = cost.trainingUsd === null ? "price not known" : money(cost.trainingUsd);
-  const endpoint =
-    cost.endpointUsdPerMonth === null
-      ? "price not known"
-      : `${money(cost.endpointUsdPerMonth)} a month`;
   return [
     `${colors.bold(preview.fleet)} ${preview.cycle}  ${colors.dim("nothing has been started")}`,
     "",
@@ -68,9 +65,11 @@ function planLines(
       [
         "training",
         `${several(preview.trainingJobs.most, "job")} on ${preview.trainingJobs.instanceType}, ` +
-          `${preview.trainingJobs.atATime} at a time, ${preview.instanceHours} instance hours`,
+          `${preview.trainingJobs.atATime} at a time, ${instanceHoursOf(preview)}`,
       ],
-      ["cost", `${training} of training on AWS; the endpoint ${endpoint}`],
+      ...preview.cycleJobs.map(cycleJobsLine),
+      ...stagesField(preview),
+      ["cost", costLine(preview)],
     ]),
     ...(preview.refused === null
       ? []
@@ -84,6 +83,46 @@ function planLines(
     "",
     `  ${colors.dim("to do it:")} modelfleet run ${file}${at === undefined ? "" : ` --at ${windowTime(at)}`}`,
   ];
+}
+
+function cycleJobsLine(planned: RunPreview["cycleJobs"][number]): [string, string] {
+  const { kind, jobs, instances, instanceType } = planned;
+  const of = kind === "preprocessor" ? several(jobs, "training job") : several(jobs, "job");
+  const on = instances === 1 ? instanceType : `${instances} ${instanceType} each`;
+  return [kind, `${of} on ${on}, ${instanceHoursOf(planned)}`];
+}
+
+/** They are rounded: a short job is not none. */
+const instanceHoursOf = ({ instanceHours }: { readonly instanceHours: number }): string =>
+  `${instanceHours === 0 ? "less than 0.01" : instanceHours} instance hours`;
+
+function costLine({ cost, cycleJobs, serverless, stages }: RunPreview): string {
+  const part = (usd: number | null, what: string) =>
+    usd === null ? `${what} at a price not known` : `${money(usd)} of ${what}`;
+  const jobs = [
+    part(cost.trainingUsd, "training"),
+    ...cycleJobs.map(({ kind, usd }) => part(usd, kind)),
+  ].join(", ");
+  const monthly = cost.endpointUsdPerMonth;
+  const endpoint =
+    serverless !== null
+      ? `${money(serverless.usdPerThousandCalls)} for 1,000 calls, and nothing while nobody calls`
+      : monthly === null
+        ? "at a price not known"
+        : `${money(monthly)} a month`;
+  const where = isStaged(stages) ? "stages' endpoints" : "endpoint";
+  return `${jobs} on AWS; the ${where} ${endpoint}`;
+}
+
+/** Of a fleet with several. */
+function stagesField({ stages }: RunPreview): [string, string][] {
+  if (!isStaged(stages)) return [];
+  const wants = { release: "", none: " (unapproved)", stage: " (approved by itself)" };
+  const texts = stages.map(
+    ({ name, approval, lagSeconds }) =>
+      `${name}${wants[approval]}${lagSeconds === 0 ? "" : ` after ${durationText(lagSeconds)}`}`,
+  );
+  return [["stages", texts.join(" → ")]];
 }
 
 /** What the same models would take as a job for each customer, beside the one job that the fleet declares. */

@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import { openConnections, type Connections } from "../connections.js";
 import { ClientError } from "../errors.js";
 import { loadFleetFile } from "../fleet-file.js";
+import { callerAccount } from "../health-aws.js";
 import { findCycle, readCustomers, type Cycle } from "../ledger.js";
 import { runCycle, type CycleRun } from "../run-cycle.js";
 import { workflowPage } from "../settings.js";
@@ -47,7 +48,9 @@ export function configureRun(command: Command, shell: Shell): void {
 async function run(shell: Shell, file: string, flags: RunFlags): Promise<void> {
   const connections = openConnections(shell.environment());
   try {
-    const loaded = await loadFleetFile(resolve(shell.directory, file));
+    const loaded = await loadFleetFile(resolve(shell.directory, file), () =>
+      callerAccount(connections),
+    );
     const run = await runCycle(connections, loaded, {
       at: flags.at ?? today(),
       force: flags.force === true,

@@ -8,7 +8,7 @@ export type Colors = ReturnType<typeof createColors>;
 export interface Stream {
   readonly isTTY?: boolean;
   readonly columns?: number;
-  write(text: string): unknown;
+  write(text: string | Uint8Array): unknown;
 }
 
 export interface Shell {

@@ -22,6 +22,7 @@ import { cycleReportLines, followCycle, type Followed } from "./follow.js";
 import { withExamples, withJson } from "./options.js";
 import { fieldLines, printJson, printLines, safe, say, tableLines } from "./print.js";
 import type { Shell } from "./shell.js";
+import { listStages } from "./stage-matrix.js";
 import { count, figure, localTime } from "./words.js";
 
 interface StatusFlags {
@@ -30,6 +31,7 @@ interface StatusFlags {
   readonly customers?: true;
   readonly state?: string;
   readonly follow?: true;
+  readonly stages?: true;
   readonly json?: true;
 }
 
@@ -40,6 +42,10 @@ export function configureStatus(command: Command, shell: Shell): void {
     .option("--customers", "list every customer of the cycle")
     .option("--state <state>", "list the customers in this state, such as failed")
     .option("--customer <customer>", "one customer: its state, figures and workflow")
+    .option(
+      "--stages",
+      "which version each customer is served in each stage, and what is under way",
+    )
     .option("--follow", "follow the cycle until it ends; Ctrl-C only stops following");
   withJson(command);
   withExamples(command, [
@@ -47,6 +53,7 @@ export function configureStatus(command: Command, shell: Shell): void {
     "modelfleet status flight-delays --follow",
     "modelfleet status flight-delays --state failed",
     "modelfleet status flight-delays --customer XNA",
+    "modelfleet status flight-delays --stages",
   ]);
   command.action(async (fleet: string | undefined, flags: StatusFlags) => {
     const connections = openConnections(shell.environment());
@@ -97,6 +104,11 @@ async function oneFleet(
   fleet: string,
   flags: StatusFlags,
 ): Promise<void> {
+  if (flags.stages) {
+    const { customer } = flags;
+    const named = { fleet, ...(customer === undefined ? {} : { customer }) };
+    return listStages(shell, connections, named, flags);
+  }
   if (flags.customer !== undefined) {
     return oneCustomer(shell, connections, { fleet, customer: flags.customer }, flags);
   }
@@ -224,14 +236,12 @@ async function oneCustomer(
     customerKey: known.customerKey,
     states: ["serving"],
   });
-  const workflowId = workflowIds.retrainModel(named.fleet, known.customerKey, newest.cycle);
-  const webPage = workflowPage(connections.environment, { workflowId }) ?? null;
+  const webPage = workflowPage(connections.environment, newest) ?? null;
   const document = {
     fleet: named.fleet,
     ...known,
     ...newest,
     serving: served ?? null,
-    workflowId,
     webPage,
   };
   if (flags.json) return printJson(shell, document);

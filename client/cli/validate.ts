@@ -4,7 +4,7 @@ import { join, relative, resolve } from "node:path";
 import type { Command } from "commander";
 import { ENDPOINT_QUOTA_HINT, endpointQuotaRefusals } from "../../fleet/endpoint-quota.js";
 import { cycleWindow } from "../../fleet/window.js";
-import { loadFleetFile, type LoadedFleet } from "../fleet-file.js";
+import { anyAccount, loadFleetFile, type LoadedFleet } from "../fleet-file.js";
 import { FleetFileInvalid, type SpecIssue } from "../fleet-file-invalid.js";
 import { checkColumns } from "../query-check.js";
 import { imageIssues } from "../image-check.js";
@@ -71,7 +71,7 @@ async function fleetFiles(path: string): Promise<string[]> {
 
 async function checkFile(shell: Shell, file: string, offline: boolean): Promise<Checked> {
   try {
-    const loaded = await loadFleetFile(resolve(shell.directory, file));
+    const loaded = await loadFleetFile(resolve(shell.directory, file), anyAccount);
     const issues = imageIssues(loaded.spec, shell.environment());
     if (!offline) issues.push(...(await askWarehouse(shell, loaded)));
     return { file, fleet: loaded.spec.name, issues };
@@ -82,12 +82,12 @@ async function checkFile(shell: Shell, file: string, offline: boolean): Promise<
 }
 
 async function askWarehouse(shell: Shell, { spec }: LoadedFleet): Promise<SpecIssue[]> {
-  const { source, gate, endpoint } = spec;
+  const { source, gate, drift, endpoint } = spec;
   const window = cycleWindow(source.window, new Date().toISOString());
   let asked = "source.query";
   try {
     const columns = await queryColumns(shell.environment(), source, window);
-    const issues = checkColumns(source, columns, gate.segments);
+    const issues = checkColumns(source, columns, gate.segments, drift?.ignore);
     asked = "source.customers";
     await checkCustomersQuery(shell.environment(), source, window);
     // Only then: it reads every row of the window.

@@ -7,7 +7,11 @@ import type { Shell } from "./shell.js";
 /** worker/main.ts's: only the command's main module may import the worker. */
 export type RunWorker = (options: {
   environment: NodeJS.ProcessEnv;
-  onReady?: (worker: { readonly account: string; readonly region: string }) => void;
+  onReady?: (worker: {
+    readonly account: string;
+    readonly region: string;
+    readonly build?: string;
+  }) => void;
 }) => Promise<void>;
 
 export function configureWorker(
@@ -24,8 +28,9 @@ export function configureWorker(
     const runWorker = await load();
     await runWorker({
       environment: { ...environment },
-      onReady: ({ account, region }) => {
-        say(shell, `worker ready, for account ${account} in ${region}; Ctrl-C ends it`);
+      onReady: ({ account, region, build }) => {
+        const version = build === undefined ? "" : `, version ${build}`;
+        say(shell, `worker ready, for account ${account} in ${region}${version}; Ctrl-C ends it`);
       },
     });
   });

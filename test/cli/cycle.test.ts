@@ -133,6 +133,47 @@ test("invoke reads rows from standard input and prints a prediction a line", asy
   expect(stderr).toMatch(/version \d, north-o-ne-[0-9a-f]{12}\/v\d{6}\.tar\.gz on sales-sandbox/);
 });
 
+test("invoke sends a file as it is, and prints the JSON that it asked for", async () => {
+  const rows = join(stack.folder, "rows.csv");
+  writeFileSync(rows, "3,weekday\n4,weekend\n");
+  const asked = ["invoke", "sales", GOOD, "--body-file", rows, "--accept", "application/json"];
+  const { stdout } = await run(...asked);
+  const answer: unknown = JSON.parse(stdout);
+  expect(answer).toEqual([expect.any(Number), expect.any(Number)]);
+  expect(await runJson(...asked)).toMatchObject({ contentType: "application/json", answer });
+});
+
+test("invoke takes what begins as JSON for JSON, unless it is told otherwise", async () => {
+  const json = await run("invoke", "sales", GOOD, "--body", '{"period": 7}');
+  expect(json.stderr).toContain("content type 'application/json' is not supported");
+  const other = await run("invoke", "sales", GOOD, "--body", "x", "--content-type", "image/png");
+  expect(other.stderr).toContain("content type 'image/png' is not supported");
+});
+
+test.each([
+  [["--body", "1,weekday", "--sample"], "--body and --sample are two bodies"],
+  [["--sample", "--content-type", "image/png"], "held-out rows are text/csv"],
+])("invoke refuses %j", async (flags, said) => {
+  const { stderr, code } = await run("invoke", "sales", GOOD, ...flags);
+  expect(stderr).toContain(`error: ${said}`);
+  expect(code).toBe(2);
+});
+
+test("invoke of a model that is not there says what lists those that are", async () => {
+  const words = [
+    "invoke",
+    "sales",
+    "--target-model",
+    "nobody/v000001.tar.gz",
+    "--body",
+    "1,weekday",
+  ];
+  const { stderr, code } = await run(...words);
+  expect(stderr).toContain("Failed to download model data");
+  expect(stderr).toContain("try: modelfleet models FLEET --stage");
+  expect(code).toBe(1);
+});
+
 test("invoke says what a row is when there is none, or a wrong one", async () => {
   const none = await run("invoke", "sales", GOOD);
   expect(none.stderr).toContain("error: there is no row to predict for; a row is x,kind");
@@ -194,6 +235,87 @@ test("doctor finds everything well while a worker runs", async () => {
   expect(healthy).toBe(true);
 });
 
+test("models --stage lists what the endpoint can serve, and whom it is pointed to", async () => {
+  const { stdout, stderr } = await run("models", "sales", "--stage");
+  expect(stdout).toMatch(/target model +customer +version +size +since +endpoint/);
+  const [before = "", after = ""] = stdout.split("\n").filter((line) => line.includes(GOOD));
+  expect(before).toMatch(
+    /^ {2}north\S+\/v000001\.tar\.gz .* 1 +[\d.]+ kB +\S+ \S+ +sales-sandbox$/,
+  );
+  expect(after).toMatch(/^ {2}north\S+\/v000002\.tar\.gz .* 2 .* pointed to +sales-sandbox$/);
+  expect(stderr).toMatch(/3 models, [\d.]+ kB, 2 pointed to/);
+});
+
+test("endpoint charts what CloudWatch has of it", async () => {
+  const { stdout, stderr } = await run("endpoint", "sales");
+  expect(stdout).toMatch(/^sales-sandbox {2}InService {2}multi-model\n/);
+  expect(stdout).toMatch(/capacity +1 instance\n +customers +2\n/);
+  expect(stdout).toMatch(/ Invocations +[▁-█ ]*[▁-█] +\d+\n/);
+  expect(stdout).toMatch(/ ModelLatency +[▁-█ ]*[▁-█] +[\d.]+ ms, at most [\d.]+ ms\n/);
+  expect(stdout).toMatch(/ LoadedModelCount +[▁-█ ]*[▁-█] +[\d.]+, at most \d+/);
+  expect(stderr).toMatch(/since \S+ \S+, 3 minutes a bar/);
+});
+
+test("destroy shows all that would go, and asks for more than silence", async () => {
+  const shown = await run("destroy", "sales", "--dry-run");
+  expect(shown.stdout).toMatch(/^sales {2}all of this goes\n/);
+  expect(shown.stdout).toMatch(/ endpoints +1: sales-sandbox\n/);
+  expect(shown.stdout).toMatch(/ objects +\d+ under s3:\/\/\S+\/fleets\/sales\/, [\d.]+ [kM]B\n/);
+  expect(shown.stdout).toMatch(/ ledger +\d+ rows\n/);
+  expect(shown.stderr).toContain("nothing was changed");
+  const asked = await run("destroy", "sales");
+  expect(asked.stderr).toContain("modelfleet destroy sales --yes");
+  expect(asked.code).toBe(2);
+  expect((await run("invoke", "sales", GOOD, "--sample")).code).toBe(0);
+});
+
+test("more serverless endpoints than an account has are told by validate and by plan", async () => {
+  const file = crowdFile(stack.folder);
+  const told51 = "51 customers need as many serverless endpoints, and an account has 50";
+  const toldSum =
+    "51 customers with a maxConcurrency of 30 reserve 1530 concurrent invocations, and an account has 1000";
+  const validated = await run("validate", file);
+  expect(validated.stdout).toContain(`endpoint: ${told51}`);
+  expect(validated.stdout).toContain(`endpoint: ${toldSum}`);
+  expect(validated.stdout).toContain("try: lower maxConcurrency, ");
+  expect(validated.code).toBe(1);
+  expect((await run("validate", file, "--offline")).code).toBe(0);
+  const planned = await run("plan", file, "--at", "2024-03-01");
+  expect(planned.stdout).toContain(told51);
+  expect(planned.stdout).toMatch(
+    /cost +about \$\d\.\d\d of training on AWS; the endpoint less than \$0\.01 for 1,000 calls/,
+  );
+  expect(await runJson("plan", file, "--at", "2024-03-01")).toMatchObject({
+    serverless: { usdPerSecond: 0.00004, usdPerThousandCalls: 0.004 },
+    cost: { endpointUsdPerMonth: null },
+    overQuota: [told51, toldSum],
+  });
+});
+
+/** Customers with an endpoint of their own, more than an account has. */
+function crowdFile(folder: string): string {
+  const source = JSON.stringify(resolve("training/xgboost_regression"));
+  const file = join(folder, "crowd.fleet.ts");
+  writeFileSync(
+    file,
+    `import { defineFleet, postgres, script, serverlessEndpoint } from "modelfleet";
+export default defineFleet({
+  name: "crowd",
+  source: postgres({
+    connection: "WAREHOUSE_URL",
+    query: "select c::text as customer, n as y, n as x from generate_series(1, 51) as c, generate_series(1, 3) as n " +
+      "where :floor < :ceiling",
+    customer: "customer", target: "y", minimumRows: 3,
+    window: { months: 2 }, split: { validation: 0.3, test: 0.1 },
+  }),
+  training: script(${source}),
+  endpoint: serverlessEndpoint({ maxConcurrency: 30 }),
+  stages: [{ name: "sandbox" }],
+});\n`,
+  );
+  return file;
+}
+
 function writeFleet(folder: string): void {
   mkdirSync(join(folder, "fleet"), { recursive: true });
   const source = JSON.stringify(resolve("training/xgboost_regression"));
@@ -212,7 +334,7 @@ export default defineFleet({
   training: script(${source}, { hyperparameters: { num_round: "30" } }),
   gate: policy({ better: -1, autoApprove: { betterThanBaseline: 0.5 } }),
   endpoint: multiModelEndpoint(),
-  stages: [{ name: "sandbox", account: "111111111111" }],
+  stages: [{ name: "sandbox" }],
 });\n`,
   );
 }

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { openLedger } from "../../activities/ledger/pool.js";
 import { customerKey } from "../../fleet/names.js";
 import { startTestStack, type TestStack } from "../stack.js";
+import { shownCommands, words } from "../docs/fenced.js";
 import { modelfleet, modelfleetJson } from "./modelfleet.js";
 import { EVIL, FLEET, HASH, seedLedger } from "./seeded-ledger.js";
 
@@ -73,6 +74,60 @@ describe("status", () => {
     expect(stdout).toContain("evil\\u001b[2J");
     expect(stdout).not.toContain("\u001b");
     expect(await runJson("status", FLEET, "--customer", EVIL)).toMatchObject({ customer: EVIL });
+  });
+});
+
+describe("cost", () => {
+  test("shows what every cycle came to beside what was planned, and the endpoint apart", async () => {
+    const { stdout, stderr } = await run("cost", FLEET);
+    expect(stdout).toMatch(/2013-08-01 +completed +3 +2\.00 +\$0\.18 +\$0\.10 +\$0\.20/);
+    expect(stdout).toMatch(/2013-07-01 +completed +0 +0\.00 +\$0\.00 +– +\$0\.20/);
+    expect(stdout).toMatch(/endpoint +about \$335\.80 a month, estimated/);
+    expect(stderr).toContain("1 job without a price or known seconds: not in the cost");
+  });
+
+  test("of a cycle is had by kind of job, with the price and where it is from", async () => {
+    const { stdout } = await run("cost", FLEET, "--cycle", "2013-08-01");
+    expect(stdout).toMatch(/stopped +no room for another job/);
+    expect(stdout).toMatch(/training +ml\.m5\.large .*\$0\.12 \(fleet file\) +\$0\.06 +\$0\.12/);
+    expect(stdout).toMatch(/ml\.p5\.48xlarge .*no price for us-east-1 .*price not known/);
+  });
+
+  test("by customer shares out what was for all, and says how", async () => {
+    const document = await runJson("cost", FLEET, "--by", "customer");
+    expect(document).toMatchObject({ cycle: "2013-08-01", sharedBy: "equal", budgetUsd: 0.2 });
+    const { customers } = document as { customers: { customer: string; usd: number }[] };
+    expect(customers[0]?.customer).toBe("ATL");
+    expect(customers).toHaveLength(5);
+    expect(customers.reduce((sum, { usd }) => sum + usd, 0)).toBeCloseTo(0.18, 9);
+    const { stderr } = await run("cost", FLEET, "--by", "customer");
+    expect(stderr).toContain("shared in equal parts");
+  });
+
+  test("is shown with a budget in the cycle's status", async () => {
+    expect((await run("status", FLEET)).stdout).toContain("$0.18 spent of $0.20");
+  });
+});
+
+describe("the runbook's commands", () => {
+  const looks = shownCommands("docs/runbook.md")
+    .map(({ command }) => words(command.replace(/^.*?modelfleet /, "")))
+    .filter(([name = ""]) => ["status", "cost", "models", "history", "lineage"].includes(name));
+
+  test("that only look work as they stand there", async () => {
+    expect(looks.length).toBeGreaterThan(10);
+    const here: Readonly<Record<string, string>> = {
+      "flight-delays": FLEET,
+      "2013-07-01": "2013-08-01",
+      XNA: "ATL",
+    };
+    const asked = new Set(
+      looks.map((look) => JSON.stringify(look.map((word) => here[word] ?? word))),
+    );
+    for (const look of asked) {
+      const { code, stderr } = await run(...(JSON.parse(look) as string[]));
+      expect(code, `${look}: ${stderr}`).toBe(0);
+    }
   });
 });
 

@@ -6,7 +6,7 @@ import type { Client, ScheduleDescription, ScheduleUpdateOptions } from "@tempor
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { applySchedule, proposeSchedule } from "../../client/apply-schedule.js";
 import { openConnections, type Connections } from "../../client/connections.js";
-import { loadFleetFile, type LoadedFleet } from "../../client/fleet-file.js";
+import { anyAccount, loadFleetFile, type LoadedFleet } from "../../client/fleet-file.js";
 import { pauseSchedule } from "../../client/steer-schedule.js";
 import { s3Keys } from "../../fleet/names.js";
 import { scheduleId } from "../../workflows/messages.js";
@@ -72,7 +72,7 @@ async function applied(name: string, schedule = MONTHLY): Promise<string> {
   return file;
 }
 
-const load = (file: string) => loadFleetFile(join(stack.folder, file));
+const load = (file: string) => loadFleetFile(join(stack.folder, file), anyAccount);
 const propose = (loaded: LoadedFleet) =>
   proposeSchedule(connections, loaded, { deleteSchedule: false, now: new Date() });
 

@@ -12,6 +12,13 @@ export const HASH = "a".repeat(64);
 const SPEC = {
   name: FLEET,
   source: { connection: "WAREHOUSE_URL", query: "select dest\n  from flights\n where t >= :floor" },
+  budget: { perCycleUsd: 0.2 },
+  endpoint: {
+    kind: "multi-model",
+    instanceType: "ml.m5.xlarge",
+    instances: 2,
+    naming: "versioned",
+  },
   training: { source: "./code", sourceHash: HASH, entryPoint: "train.py" },
   stages: [{ name: "sandbox", account: "111111111111" }],
 };
@@ -50,6 +57,7 @@ async function seed(pool: pg.Pool): Promise<void> {
   await addModel(pool, { customer: "ATL", cycle: "2013-08-01", version: 2, state: "serving" });
   await addModel(pool, { customer: "ORD", cycle: "2013-08-01", version: 1, state: "pending" });
   await addModel(pool, { customer: EVIL, cycle: "2013-08-01", version: 1, state: "pending" });
+  await addCosts(pool);
   await addCustomer(pool, {
     customer: "LGA",
     state: "skipped",
@@ -61,6 +69,26 @@ async function seed(pool: pg.Pool): Promise<void> {
     reason: "ValueError: could not convert string to float: 'x'",
     errorType: "TrainingAlgorithmError",
   });
+}
+
+/** Of the newest cycle: a job for one customer, one for all, and one whose price nobody knows. */
+async function addCosts(pool: pg.Pool): Promise<void> {
+  await pool.query(
+    `insert into costs (job_name, fleet, cycle, customer_key, kind, region, instance_type, instances, billable_seconds,
+                        warm_pool_seconds, usd_per_hour, price_source)
+     select name, $1, '2013-08-01', key, kind, 'us-east-1', type, 1, 1800, warm, price, source
+       from (values ('own', $2, 'training', 'ml.m5.large', 1800, 0.12, 'fleet file'),
+                    ('all', 'CYCLE', 'processing', 'ml.m5.large', 0, 0.12, 'fleet file'),
+                    ('odd', $2, 'training', 'ml.p5.48xlarge', 0, null, null))
+         as c (name, key, kind, type, warm, price, source)`,
+    [FLEET, customerKey("ATL")],
+  );
+  await pool.query(
+    `update cycles set estimate = '{"usd": 0.1, "trainingJobs": 3}', over_budget = 'no room for another job'
+      where fleet = $1 and cycle = '2013-08-01'`,
+    [FLEET],
+  );
+  await pool.query("update jobs set cost_recorded_at = now()");
 }
 
 async function addCustomer(

@@ -71,11 +71,18 @@ describe("a part that does not answer is one clear line with what to do", () => 
     WAREHOUSE_URL: "postgres://postgres:secret@127.0.0.1:9/warehouse",
     MODELFLEET_BUCKET: "bucket",
     AWS_REGION: "us-east-1",
+    AWS_ENDPOINT_URL_STS: "http://127.0.0.1:9",
+    AWS_ACCESS_KEY_ID: "id",
+    AWS_SECRET_ACCESS_KEY: "secret",
   };
 
   test.each([
     [["status"], "the ledger's Postgres does not answer at 127.0.0.1:9/modelfleet"],
-    [["run", join(process.cwd(), "examples/flights")], "Temporal does not answer at 127.0.0.1:9"],
+    [
+      ["run", join(process.cwd(), "examples/flights")],
+      "STS at http://127.0.0.1:9 refused (GetCallerIdentity): connect ECONNREFUSED 127.0.0.1:9",
+    ],
+    [["schedule", "pause", "churn", "--note", "why"], "Temporal does not answer at 127.0.0.1:9"],
     [
       ["plan", join(process.cwd(), "examples/flights"), "--at", "2013-07-01"],
       "the warehouse (WAREHOUSE_URL) does not answer at 127.0.0.1:9/warehouse",

@@ -1,9 +1,9 @@
 /** Reading a fleet file: what becomes of its paths, and what a person is told when something is wrong. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { loadFleetFile } from "../../client/fleet-file.js";
+import { anyAccount, loadFleetFile } from "../../client/fleet-file.js";
 import { FleetFileInvalid } from "../../client/fleet-file-invalid.js";
 
 let folder: string;
@@ -48,15 +48,29 @@ function source(changes: Readonly<Record<string, unknown>> = {}) {
 }
 
 async function issuesOf(path: string) {
-  const error: unknown = await loadFleetFile(path).catch((thrown: unknown) => thrown);
+  const error: unknown = await loadFleetFile(path, anyAccount).catch((thrown: unknown) => thrown);
   if (error instanceof FleetFileInvalid) return error.issues;
   throw new Error("expected the fleet file to be refused", { cause: error });
 }
 
 describe("a fleet file that is right", () => {
+  test("may leave out a stage's account: it is that of the credentials", async () => {
+    const path = fleetFile({ stages: [{ name: "sandbox" }] });
+    const { spec } = await loadFleetFile(path, () => Promise.resolve("222222222222"));
+    expect(spec.stages).toEqual([{ name: "sandbox", account: "222222222222" }]);
+  });
+
+  test("asks for no credentials when every stage names its account", async () => {
+    const nobody = () => Promise.reject(new Error("no credentials"));
+    expect((await loadFleetFile(fleetFile(), nobody)).spec.stages[0].account).toBe("111111111111");
+  });
+
   test("resolves to plain JSON with its SQL as text and its code as a hash", async () => {
     writeFileSync(join(folder, "rows.sql"), QUERY);
-    const { spec } = await loadFleetFile(fleetFile({ source: source({ query: "./rows.sql" }) }));
+    const { spec } = await loadFleetFile(
+      fleetFile({ source: source({ query: "./rows.sql" }) }),
+      anyAccount,
+    );
     expect(spec.source.query).toBe(QUERY);
     expect(spec.training.sourceHash).toMatch(/^[0-9a-f]{64}$/);
     expect(JSON.parse(JSON.stringify(spec))).toEqual(spec);
@@ -64,16 +78,18 @@ describe("a fleet file that is right", () => {
 
   test("may be named by its folder", async () => {
     fleetFile();
-    expect((await loadFleetFile(folder)).spec.name).toBe("churn");
+    expect((await loadFleetFile(folder, anyAccount)).spec.name).toBe("churn");
   });
 
   test("is read again after it has changed", async () => {
-    await loadFleetFile(fleetFile());
-    expect((await loadFleetFile(fleetFile({ name: "renamed" }))).spec.name).toBe("renamed");
+    await loadFleetFile(fleetFile(), anyAccount);
+    expect((await loadFleetFile(fleetFile({ name: "renamed" }), anyAccount)).spec.name).toBe(
+      "renamed",
+    );
   });
 
   test("is what the flights example has", async () => {
-    const { spec } = await loadFleetFile(resolve("examples/flights/fleet.ts"));
+    const { spec } = await loadFleetFile(resolve("examples/flights/fleet.ts"), anyAccount);
     expect(spec.name).toBe("flight-delays");
     expect(spec.source.query).toContain(":floor");
   });
@@ -185,16 +201,30 @@ describe("a fleet file that is wrong", () => {
       writeFileSync(join(folder, place, "model.py"), "");
     }
     const training = { kind: "script", source: "code", dependencies: ["lib"] };
-    await expect(loadFleetFile(fleetFile({ training }))).rejects.toMatchObject({
+    await expect(loadFleetFile(fleetFile({ training }), anyAccount)).rejects.toMatchObject({
       message: `${join(folder, "lib/model.py")} and ${join(folder, "code/lib/model.py")} would both be packed as lib/model.py`,
       hint: "rename one of them",
     });
   });
 
+  test("that leaves a stage's account undefined is refused: it was meant to name one", async () => {
+    const path = join(folder, "fleet.ts");
+    writeFileSync(
+      fleetFile(),
+      readFileSync(path, "utf8").replace('"account":"111111111111"', '"account":undefined'),
+    );
+    expect(await issuesOf(path)).toMatchObject([{ field: "stages.0.account" }]);
+  });
+
   test("says that the script of the endpoint cannot load a model", async () => {
     writeFileSync(join(folder, "inference.py"), "def predict_fn(rows, model): ...\n");
     expect(await issuesOf(fleetFile())).toMatchObject([
-      { field: "training.inferenceEntryPoint", value: "inference.py" },
+      {
+        field: "training.inferenceEntryPoint",
+        value: "inference.py",
+        problem: "defines no model_fn, which SageMaker's containers load a model with",
+        hint: "write def model_fn(model_dir), or import it there from the file that has it",
+      },
     ]);
   });
 
@@ -207,7 +237,7 @@ describe("a fleet file that is wrong", () => {
   test("without a default export says what to write", async () => {
     const path = join(folder, "fleet.ts");
     writeFileSync(path, "export const fleet = 1;\n");
-    await expect(loadFleetFile(path)).rejects.toMatchObject({
+    await expect(loadFleetFile(path, anyAccount)).rejects.toMatchObject({
       message: `${path} exports no fleet`,
       hint: "export default defineFleet({ … })",
     });
@@ -216,6 +246,6 @@ describe("a fleet file that is wrong", () => {
   test("that does not compile is told with its path", async () => {
     const path = join(folder, "fleet.ts");
     writeFileSync(path, "export default {\n");
-    await expect(loadFleetFile(path)).rejects.toThrow(`${path} could not be loaded`);
+    await expect(loadFleetFile(path, anyAccount)).rejects.toThrow(`${path} could not be loaded`);
   });
 });

@@ -40,6 +40,12 @@ describe("a query's columns", () => {
     expect(checkColumns({ ...source, ...changes }, flights)).toMatchObject([{ field, hint }]);
   });
 
+  test("must have those that a look for drift is to leave out; the target is looked at too", () => {
+    expect(checkColumns(source, flights, [], ["arr_delay", "distanse"])).toMatchObject([
+      { field: "drift.ignore.1", value: '"distanse"', hint: 'did you mean "distance"?' },
+    ]);
+  });
+
   test("must have a number to predict", () => {
     const text = columns({
       dest: "text",

@@ -1,0 +1,216 @@
+/** What a fleet's stages need in each account, what of it is missing, and how that is made: no more than that. */
+import type { S3Client } from "@aws-sdk/client-s3";
+import type { SageMakerClient } from "@aws-sdk/client-sagemaker";
+import {
+  homeBucketStatement,
+  mergePolicy,
+  packageGroupStatement,
+  type RemoteStage,
+} from "../fleet/account-policies.js";
+import type { FleetSpec, StageSpec } from "../fleet/spec.schema.js";
+import { homeAccount } from "../fleet/stages.js";
+import type { Connections } from "./connections.js";
+import { ClientError, hintOf, messageOf } from "./errors.js";
+import { setting } from "./settings.js";
+import { missingOfBucket, type BucketStep } from "./stage-bucket.js";
+import { callerAccount, openStage } from "./stage-connections.js";
+
+/** Something that is missing, and is made by `applyAccounts`. */
+export type AccountStep =
+  | (BucketStep & { readonly account: string; readonly stage: string })
+  | {
+      readonly kind: "bucket-policy" | "group-policy";
+      readonly account: string;
+      /** The bucket or the model package group. */
+      readonly name: string;
+      /** Sids of our statements: those that are missing, and those that say something else than they must. */
+      readonly adds: readonly string[];
+      readonly replaces: readonly string[];
+      /** The whole policy as it must be (JSON): what others wrote into it is in it as it was. */
+      readonly policy: string;
+    };
+
+/** What keeps a stage from being looked at, and what to do about it. */
+export interface AccountProblem {
+  readonly stage: string;
+  readonly account: string;
+  readonly found: string;
+  readonly mend?: string;
+}
+
+export interface AccountsPlan {
+  readonly fleet: string;
+  /** The account of training and registry: that of the credentials. */
+  readonly home: string;
+  readonly stages: readonly { readonly stage: string; readonly account: string }[];
+  readonly steps: readonly AccountStep[];
+  readonly problems: readonly AccountProblem[];
+}
+
+/** Looks at every account, and changes nothing. Throws when the home account itself cannot be looked at. */
+export async function planAccounts(
+  connections: Connections,
+  spec: FleetSpec,
+): Promise<AccountsPlan> {
+  const home = await callerAccount(setting(connections.environment, "AWS_REGION"));
+  if (homeAccount(spec) !== home)
+    throw new ClientError(
+      `fleet "${spec.name}" is trained in account ${homeAccount(spec)}, your credentials are of ${home}`,
+      "use credentials of that account, or correct `account` in the fleet file",
+    );
+  const steps: AccountStep[] = [];
+  const problems: AccountProblem[] = [];
+  for (const stage of spec.stages) {
+    const { name, account } = stage;
+    try {
+      steps.push(...(await stageSteps(connections, stage, home)));
+    } catch (error) {
+      const mend = hintOf(error);
+      const found = messageOf(error);
+      problems.push({ stage: name, account, found, ...(mend !== undefined && { mend }) });
+    }
+  }
+  const remote = spec.stages.filter((stage) => isRemote(stage, home));
+  if (remote.length > 0)
+    steps.push(...(await homeSteps(connections, { fleet: spec.name, home, remote })));
+  const stages = spec.stages.map(({ name, account }) => ({ stage: name, account }));
+  return { fleet: spec.name, home, stages, steps, problems };
+}
+
+/** Makes what a plan found missing, in its order: what exists by now is left. */
+export async function applyAccounts(
+  connections: Connections,
+  spec: FleetSpec,
+  plan: AccountsPlan,
+  onDone: (step: AccountStep) => void,
+): Promise<void> {
+  for (const step of plan.steps) {
+    await applyStep(connections, spec, plan, step);
+    onDone(step);
+  }
+}
+
+async function applyStep(
+  connections: Connections,
+  spec: FleetSpec,
+  { home }: AccountsPlan,
+  step: AccountStep,
+): Promise<void> {
+  switch (step.kind) {
+    case "bucket-policy": {
+      const { PutBucketPolicyCommand } = await import("@aws-sdk/client-s3");
+      const put = new PutBucketPolicyCommand({ Bucket: step.name, Policy: step.policy });
+      return void (await (await connections.s3()).send(put));
+    }
+    case "group-policy": {
+      const { PutModelPackageGroupPolicyCommand } = await import("@aws-sdk/client-sagemaker");
+      const put = new PutModelPackageGroupPolicyCommand({
+        ModelPackageGroupName: step.name,
+        ResourcePolicy: step.policy,
+      });
+      return void (await (await connections.sagemaker()).send(put));
+    }
+    default: {
+      const stage = spec.stages.find(({ name }) => name === step.stage);
+      if (stage === undefined) throw new Error(`the fleet has no stage ${step.stage}`);
+      const { applyBucketStep } = await import("./stage-bucket.js");
+      const open = await openStage(connections, stage, home);
+      try {
+        await applyBucketStep(open, step);
+      } finally {
+        open.close();
+      }
+    }
+  }
+}
+
+const isRemote = (stage: StageSpec, home: string): stage is StageSpec & RemoteStage =>
+  stage.account !== home && stage.role !== undefined;
+
+async function stageSteps(
+  connections: Connections,
+  stage: StageSpec,
+  home: string,
+): Promise<AccountStep[]> {
+  // The worker's own bucket is there before any fleet is: `modelfleet doctor` looks at it.
+  const own = setting(connections.environment, "MODELFLEET_BUCKET");
+  const { name, account, bucket = own } = stage;
+  if (account === home && bucket === own) return [];
+  const open = await openStage(connections, stage, home);
+  try {
+    const missing = await missingOfBucket(open, bucket);
+    return missing.map((step) => ({ ...step, account, stage: name }));
+  } finally {
+    open.close();
+  }
+}
+
+interface HomeNeeds {
+  readonly fleet: string;
+  readonly home: string;
+  readonly remote: readonly RemoteStage[];
+}
+
+async function homeSteps(connections: Connections, needs: HomeNeeds): Promise<AccountStep[]> {
+  const { fleet, home: account, remote } = needs;
+  const bucket = setting(connections.environment, "MODELFLEET_BUCKET");
+  const steps: AccountStep[] = [];
+  const current = await bucketPolicy(await connections.s3(), bucket);
+  const wanted = remote.map((stage) => homeBucketStatement({ fleet, bucket }, stage));
+  const change = mergePolicy(current, wanted);
+  if (change !== undefined) steps.push({ kind: "bucket-policy", account, name: bucket, ...change });
+  const sagemaker = await connections.sagemaker();
+  for await (const { name, arn } of packageGroups(sagemaker, fleet)) {
+    const statements = remote.map((stage) =>
+      packageGroupStatement({ fleet, groupArn: arn }, stage),
+    );
+    const merged = mergePolicy(await groupPolicy(sagemaker, name), statements);
+    if (merged !== undefined) steps.push({ kind: "group-policy", account, name, ...merged });
+  }
+  return steps;
+}
+
+async function bucketPolicy(s3: S3Client, Bucket: string): Promise<string | undefined> {
+  const { GetBucketPolicyCommand } = await import("@aws-sdk/client-s3");
+  try {
+    return (await s3.send(new GetBucketPolicyCommand({ Bucket }))).Policy;
+  } catch (error) {
+    if (error instanceof Error && error.name === "NoSuchBucketPolicy") return undefined;
+    throw error;
+  }
+}
+
+async function groupPolicy(
+  sagemaker: SageMakerClient,
+  ModelPackageGroupName: string,
+): Promise<string | undefined> {
+  const { GetModelPackageGroupPolicyCommand } = await import("@aws-sdk/client-sagemaker");
+  try {
+    const get = new GetModelPackageGroupPolicyCommand({ ModelPackageGroupName });
+    return (await sagemaker.send(get)).ResourcePolicy;
+  } catch (error) {
+    if (error instanceof Error && /^Cannot find resource policy/.test(error.message))
+      return undefined;
+    throw error;
+  }
+}
+
+/** No fleet's name has two dashes, so what is before the first two is the whole of one. */
+async function* packageGroups(sagemaker: SageMakerClient, fleet: string) {
+  const { ListModelPackageGroupsCommand } = await import("@aws-sdk/client-sagemaker");
+  let NextToken: string | undefined;
+  do {
+    const page = await sagemaker.send(
+      new ListModelPackageGroupsCommand({
+        NameContains: `${fleet}--`,
+        MaxResults: 100,
+        ...(NextToken !== undefined && { NextToken }),
+      }),
+    );
+    for (const group of page.ModelPackageGroupSummaryList ?? []) {
+      const { ModelPackageGroupName: name = "", ModelPackageGroupArn: arn = "" } = group;
+      if (name.startsWith(`${fleet}--`)) yield { name, arn };
+    }
+    NextToken = page.NextToken;
+  } while (NextToken !== undefined);
+}

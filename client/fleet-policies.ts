@@ -1,0 +1,114 @@
+/** IAM policies for fleets as their files declare them: of the worker, of SageMaker's jobs and endpoints, of approvers. */
+import { containerImage } from "../fleet/images.js";
+import type { PolicyDocument } from "../fleet/policy-document.js";
+import { approverPolicy, executionRolePolicy, executionRoleTrust } from "../fleet/role-policies.js";
+import type { FleetSpec } from "../fleet/spec.schema.js";
+import { homeAccount, placeOfStage, type HomePlace } from "../fleet/stages.js";
+import { stagePolicy, workerPolicy, type PolicyScope } from "../fleet/worker-policy.js";
+import { ClientError } from "./errors.js";
+import { loadFleetFile } from "./fleet-file.js";
+import { setting, type Environment } from "./settings.js";
+
+export type PolicyKind = "worker" | "execution-role" | "execution-role-trust" | "approver";
+
+export interface PolicyWish {
+  readonly kind: PolicyKind;
+  readonly files: readonly string[];
+  /** Of `worker`: the role that it assumes for this stage. Of `execution-role`: the stage's own. Else the home account's. */
+  readonly stage?: string | undefined;
+}
+
+/**
+ * What `kind` needs for all the fleets together. Throws FleetFileInvalid for a file, ClientError for fleets of
+ * several accounts, for a stage that is not there or needs no role, and for a setting that is missing.
+ */
+export async function fleetPolicy(
+  environment: Environment,
+  { kind, files, stage }: PolicyWish,
+): Promise<PolicyDocument> {
+  const home = homeOf(environment);
+  const specs: FleetSpec[] = [];
+  for (const file of files)
+    specs.push((await loadFleetFile(file, () => Promise.resolve(home.account))).spec);
+  const scope = stage === undefined ? homeScope(specs, home) : stageScope(specs, home, stage);
+  switch (kind) {
+    case "worker":
+      return stage === undefined
+        ? workerPolicy({ ...scope, stageRoles: rolesOf(specs) })
+        : stagePolicy({ ...scope, homeBucket: home.bucket });
+    case "execution-role":
+      return executionRolePolicy({
+        ...scope,
+        images: specs.flatMap((spec) => imagesOf(spec, scope.region)),
+      });
+    case "execution-role-trust":
+      return executionRoleTrust(scope);
+    case "approver":
+      return approverPolicy(scope);
+  }
+}
+
+/** By the worker's settings: jobs take a role of the account that they run in. */
+function homeOf(environment: Environment): HomePlace {
+  const roleArn = setting(environment, "MODELFLEET_ROLE_ARN");
+  return {
+    account: roleArn.split(":")[4] ?? "",
+    region: setting(environment, "AWS_REGION"),
+    bucket: setting(environment, "MODELFLEET_BUCKET"),
+    roleArn,
+  };
+}
+
+type RoleScope = PolicyScope & Pick<HomePlace, "roleArn">;
+
+/** What the worker does with its own credentials. */
+function homeScope(specs: readonly FleetSpec[], home: HomePlace): RoleScope {
+  const elsewhere = specs.find((spec) => homeAccount(spec) !== home.account);
+  if (elsewhere !== undefined)
+    throw new ClientError(
+      `fleet "${elsewhere.name}" is trained in account ${homeAccount(elsewhere)}, MODELFLEET_ROLE_ARN is of ${home.account}`,
+      "give the fleet files of that account, with the settings of its worker",
+    );
+  const own = ({ stages }: FleetSpec) => stages.filter(({ role }) => role === undefined);
+  const fleets = specs.map((spec) => ({
+    name: spec.name,
+    stages: own(spec).map(({ name }) => name),
+  }));
+  return { ...home, fleets };
+}
+
+/** What is done in a stage that is reached by a role. */
+function stageScope(specs: readonly FleetSpec[], home: HomePlace, named: string): RoleScope {
+  const places = specs.map(({ name, stages }) => {
+    const stage = stages.find((one) => one.name === named);
+    if (stage?.role !== undefined) return placeOfStage(stage, home);
+    throw new ClientError(
+      stage === undefined
+        ? `fleet "${name}" has no stage "${named}"`
+        : `stage "${named}" of fleet "${name}" names no role: the worker's own credentials serve it`,
+      stage === undefined
+        ? `it has ${stages.map((one) => one.name).join(", ")}`
+        : "leave out --stage: what it needs there is in the worker's own policy",
+    );
+  });
+  const [place, other] = new Map(places.map((one) => [`${one.role} ${one.bucket}`, one])).values();
+  if (place === undefined || other !== undefined)
+    throw new ClientError(
+      `these fleets reach stage "${named}" by several roles or buckets, and a policy belongs to one role`,
+      "give the fleet files of one role at a time",
+    );
+  const { account, region, bucket, roleArn } = place;
+  return {
+    ...{ account, region, bucket, roleArn },
+    fleets: specs.map(({ name }) => ({ name, stages: [named] })),
+  };
+}
+
+const rolesOf = (specs: readonly FleetSpec[]): string[] =>
+  [...new Set(specs.flatMap(({ stages }) => stages.flatMap(({ role }) => role ?? [])))].sort();
+
+function imagesOf({ training, preparation }: FleetSpec, region: string): string[] {
+  const preprocessor = training.kind === "pipeline" ? [training.preprocessor] : [];
+  const prepared = preparation === undefined ? [] : [preparation];
+  return [training, ...preprocessor, ...prepared].map((one) => containerImage(one, region));
+}
