@@ -1,9 +1,12 @@
-/** What an example needs before its cycle: the stack, its data in the warehouse, a worker. */
+/** What an example needs before its cycle: the stack or another, its data in the warehouse, a worker. */
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import { say } from "../client/cli/print.js";
 import type { Shell } from "../client/cli/shell.js";
-import { duration } from "../client/cli/words.js";
+import { duration, several } from "../client/cli/words.js";
+import { openConnections } from "../client/connections.js";
+import { ClientError } from "../client/errors.js";
+import { checkHealth } from "../client/health.js";
 import { secret } from "../client/settings.js";
 import { progressView } from "../local/progress-view.js";
 import { packageRoot } from "../local/stack/package-root.js";
@@ -22,13 +25,38 @@ export async function startParts(shell: Shell): Promise<void> {
   }
 }
 
+/** Nothing is started: tells what `modelfleet doctor` finds missing, and where the example will run. */
+export async function checkParts(shell: Shell): Promise<void> {
+  await step(shell, "parts", async (tell) => {
+    tell("asking how they are");
+    const connections = openConnections(process.env);
+    try {
+      const checks = await checkHealth(connections);
+      const [problem, ...others] = checks.filter(({ state }) => state === "problem");
+      if (problem !== undefined)
+        throw new ClientError(
+          `${problem.part}: ${problem.found}` +
+            (others.length === 0 ? "" : ` (and ${several(others.length, "problem")} more)`),
+          `${problem.mend ?? "mend it"}; npx modelfleet doctor checks every part`,
+        );
+      const account = checks.find(({ part }) => part === "aws account")?.found ?? "";
+      return `are there: account ${account} in ${process.env.AWS_REGION ?? "its region"}, as MODELFLEET_ENV_FILE says`;
+    } finally {
+      await connections.close();
+    }
+  });
+}
+
 export async function loadData(
   shell: Shell,
   example: Example,
   settings: Readonly<Record<string, number>>,
 ): Promise<void> {
-  await step(shell, "data", (tell) =>
-    example.load(secret(process.env, "WAREHOUSE_URL"), settings, { tell, python: localPython }),
+  await step(shell, "data", async (tell) =>
+    example.load(await secret(process.env, "WAREHOUSE_URL"), settings, {
+      tell,
+      python: localPython,
+    }),
   );
 }
 

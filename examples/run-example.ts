@@ -1,4 +1,4 @@
-/** Runs an example on this machine: from an empty folder to what its models answer; run again, its next cycle. */
+/** Runs an example, from an empty folder or account to what its models answer; run again, its next cycle. */
 import { stateWords } from "../client/cli/cycle-progress.js";
 import { followCycle } from "../client/cli/follow.js";
 import { say } from "../client/cli/print.js";
@@ -6,14 +6,16 @@ import type { Shell } from "../client/cli/shell.js";
 import { several, windowTime } from "../client/cli/words.js";
 import { openConnections, type Connections } from "../client/connections.js";
 import { loadEnvironment } from "../client/environment.js";
+import { UsageError } from "../client/errors.js";
 import { loadFleetFile } from "../client/fleet-file.js";
+import { callerAccount } from "../client/health-aws.js";
 import { readNewestCycles } from "../client/ledger.js";
 import { runCycle, type CycleRun } from "../client/run-cycle.js";
 import { workflowPage } from "../client/settings.js";
 import { cycleId } from "../fleet/names.js";
 import { stopStack } from "../local/stack/stop.js";
 import type { Example, Settings } from "./example.js";
-import { loadData, startParts, startWorker } from "./parts.js";
+import { checkParts, loadData, startParts, startWorker } from "./parts.js";
 
 export interface ExampleOptions {
   readonly settings: Settings;
@@ -30,6 +32,7 @@ export async function runExample(
   options: ExampleOptions,
 ): Promise<void> {
   say(shell, shell.progressColors.bold(`modelfleet: ${example.title}\n`));
+  if (process.env.MODELFLEET_ENV_FILE !== undefined) return runElsewhere(shell, example, options);
   try {
     await startParts(shell);
     loadEnvironment(process.env, shell.directory);
@@ -39,6 +42,23 @@ export async function runExample(
   } finally {
     if (options.ephemeral) await end(shell);
   }
+}
+
+/** With the settings that MODELFLEET_ENV_FILE names: on AWS, or on a stack that somebody else has started. */
+async function runElsewhere(
+  shell: Shell,
+  example: Example,
+  options: ExampleOptions,
+): Promise<void> {
+  if (options.ephemeral)
+    throw new UsageError(
+      "--ephemeral stops the local stack, and MODELFLEET_ENV_FILE names another",
+      "leave it out",
+    );
+  loadEnvironment(process.env, shell.directory);
+  await checkParts(shell);
+  await loadData(shell, example, options.settings);
+  await demonstrate(shell, example, options);
 }
 
 async function demonstrate(
@@ -75,7 +95,7 @@ async function retrain(
   { fleetFile }: Example,
   at: string,
 ): Promise<CycleRun | undefined> {
-  const loaded = await loadFleetFile(fleetFile);
+  const loaded = await loadFleetFile(fleetFile, () => callerAccount(connections));
   const run = await runCycle(connections, loaded, { at, force: false });
   const { floor, ceiling } = run.window;
   heading(
@@ -106,7 +126,9 @@ function sayThatDataEnds(shell: Shell, { fleet }: Example, command: string): voi
     "\nEvery cycle that the data is enough for is done: there are no later rows to train on.",
   );
   say(shell, `  look back:   npx modelfleet history ${fleet}`);
-  say(shell, `  start anew:  npx modelfleet local reset --yes && ${command}`);
+  if (process.env.MODELFLEET_ENV_FILE === undefined)
+    say(shell, `  start anew:  npx modelfleet local reset --yes && ${command}`);
+  else say(shell, `  start anew:  npx modelfleet destroy ${fleet}, and the same again`);
 }
 
 async function end(shell: Shell): Promise<void> {

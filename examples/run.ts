@@ -1,4 +1,4 @@
-/** `npm run example -- NAME`: any of the examples, set-up included. */
+/** `npm run example -- NAME`: any of the examples, set-up included; with MODELFLEET_ENV_FILE, on the stack that it names. */
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -18,7 +18,7 @@ interface Flags {
 
 const command = new Command("npm run example --")
   .description(
-    "Runs an example on this machine; again: its next cycle. Without a name: lists them.",
+    "Runs an example on this machine, or on AWS; again: its next cycle. Without a name: lists them.",
   )
   .argument("[name]", "a folder of examples/")
   .option("--ephemeral", "stop the stack at the end; its data stays")
@@ -30,7 +30,8 @@ const command = new Command("npm run example --")
 Examples:
   npm run example                                     what there is, with its settings
   npm run example -- housing
-  npm run example -- energy --set customers=50`,
+  npm run example -- energy --set customers=50
+  MODELFLEET_ENV_FILE=aws.env npm run example -- housing    on AWS: docs/aws.md`,
   );
 
 async function main(shell: Shell): Promise<void> {

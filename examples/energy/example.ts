@@ -12,7 +12,8 @@ import { load } from "./load.js";
 const SHOWN = 3;
 
 export const example: Example = {
-  title: "1,000 Prophet models from one sharded training job, behind one multi-model endpoint",
+  title:
+    "Prophet models of thousands of customers from one sharded training job, behind one multi-model endpoint",
   fleet: "energy",
   fleetFile: join(packageRoot(), "examples/energy/fleet.ts"),
   // January and February, then February and March.

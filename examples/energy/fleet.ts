@@ -25,7 +25,7 @@ export default defineFleet({
   // The cohort is one release. A customer whose forecast got worse is left out of it: the old model stays.
   gate: policy({ metric: "rmse", better: 0, autoApprove: { betterThanBaseline: 0.1 } }),
   endpoint: multiModelEndpoint({ instanceType: "ml.m5.xlarge" }),
-  stages: [{ name: "sandbox", account: "111111111111" }],
+  stages: [{ name: "sandbox" }], // In the account of your credentials.
   failureBudget: 0.01,
   schedule: monthly({ day: 1, at: "03:00", timezone: "UTC", jitter: "10m" }),
 });

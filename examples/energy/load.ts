@@ -1,5 +1,6 @@
 /** Fills the warehouse's table `energy_consumption`: made-up hourly consumption, the same for everybody. Twice does no harm. */
 import pg from "pg";
+import { ownTable } from "../own-table.js";
 
 /** Hours of the year 2025 up to the newest cycle's ceiling. */
 const FLOOR = "2025-01-01";
@@ -22,7 +23,7 @@ export async function load(
   await client.connect();
   try {
     await client.query("begin");
-    await client.query(CREATE_TABLE);
+    await ownTable(client, { name: "energy_consumption", create: CREATE_TABLE });
     // Two loaders at a time: the second waits here, and then finds the hours.
     await client.query("lock table energy_consumption in share row exclusive mode");
     const { rows } = await client.query<{ count: string }>(

@@ -36,9 +36,28 @@ async function show({ shell, connections, run }: ExampleContext): Promise<void> 
   printLines(shell, [
     bold("One call, both models: the mean of the two"),
     ...answer.predictions.map((value, row) => `  ${value.toFixed(1)}  for ${rows[row] ?? ""}`),
-    `  first call ${answer.firstMs.toFixed(0)} ms, then ${answer.warmMs.toFixed(1)} ms`,
     dim("  the article's four jobs downloaded the data once for two models, and so do these"),
+    "",
+    bold("A serverless endpoint sleeps when nobody calls it"),
+    `  cold  ${(await coldMs(run, connections)).toFixed(0)} ms: the first call to this version, which verified it, started a container`,
+    `  warm  ${answer.warmMs.toFixed(1)} ms: the median of the calls after it`,
+    dim("  a minute without a call (on AWS it is not told how long), and one is cold again:"),
+    dim(`  npx modelfleet invoke ${run.fleet} ${CUSTOMER} --sample`),
   ]);
+}
+
+/** Of the call that verified the version which serves: the endpoint had just been made, or changed. */
+async function coldMs(
+  { fleet }: ExampleContext["run"],
+  connections: ExampleContext["connections"],
+): Promise<number> {
+  const [served] = await askLedger<{ cold: number }>(
+    connections,
+    `select (verification->>'latencyMs')::float8 as cold from publications
+      where fleet = $1 and state = 'serving' order by version desc limit 1`,
+    [fleet],
+  );
+  return served?.cold ?? NaN;
 }
 
 interface Trial {

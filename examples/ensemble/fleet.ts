@@ -37,5 +37,5 @@ export default defineFleet({
   },
   gate: policy({ metric: "rmse", better: 0, autoApprove: { betterThanBaseline: 0.1 } }),
   endpoint: serverlessEndpoint({ memorySizeInMb: 2048, maxConcurrency: 5 }),
-  stages: [{ name: "sandbox", account: "111111111111" }],
+  stages: [{ name: "sandbox" }], // In the account of your credentials.
 });

@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import pg from "pg";
 import { from as copyFrom } from "pg-copy-streams";
 import type { LoadTools, Settings } from "../example.js";
+import { ownTable } from "../own-table.js";
 
 const PATIENTS = 442;
 
@@ -17,7 +18,7 @@ export async function load(
   await client.connect();
   try {
     await client.query("begin");
-    await client.query(CREATE_TABLE);
+    await ownTable(client, { name: "diabetes", create: CREATE_TABLE });
     // Two loaders at a time: the second waits here, and then finds the patients.
     await client.query("lock table diabetes in share row exclusive mode");
     const { rows } = await client.query<{ count: string }>("select count(*) from diabetes");

@@ -8,7 +8,7 @@ import type { Shell } from "../../client/cli/shell.js";
 import type { Connections } from "../../client/connections.js";
 import { decideModel } from "../../client/decisions.js";
 import { ClientError } from "../../client/errors.js";
-import { loadFleetFile } from "../../client/fleet-file.js";
+import { anyAccount, loadFleetFile } from "../../client/fleet-file.js";
 import { invokeModel, readPointer } from "../../client/invocation.js";
 import { readCustomers } from "../../client/ledger.js";
 import { readModels, type Model } from "../../client/models.js";
@@ -91,7 +91,7 @@ export async function invokeSome(
   run: CycleRun,
   approved: Model | undefined,
 ): Promise<Answer[]> {
-  const { spec } = await loadFleetFile(FLEET_FILE);
+  const { spec } = await loadFleetFile(FLEET_FILE, anyAccount);
   const serving = await readCustomers(connections, {
     fleet: FLEET,
     cycle: run.cycle,
@@ -107,7 +107,7 @@ export async function invokeSome(
   const { ceiling } = run.window;
   const weeks = { floor: plusDays(ceiling, 1), ceiling: plusDays(ceiling, 15) };
   const warehouse = new pg.Client({
-    connectionString: secret(connections.environment, "WAREHOUSE_URL"),
+    connectionString: await secret(connections.environment, "WAREHOUSE_URL"),
   });
   await warehouse.connect();
   try {

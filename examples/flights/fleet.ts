@@ -40,7 +40,7 @@ export default defineFleet({
   // A model whose error is 30 % below predict-the-mean goes live by itself; a person looks at the others.
   gate: policy({ metric: "rmse", better: 0.02, autoApprove: { betterThanBaseline: 0.3 } }),
   endpoint: multiModelEndpoint({ instanceType: "ml.m5.xlarge", instances: 1 }),
-  stages: [{ name: "sandbox", account: "111111111111" }],
+  stages: [{ name: "sandbox" }], // In the account of your credentials.
   concurrency: 50,
   failureBudget: 0.05,
   // `modelfleet apply` makes it a Temporal Schedule: docs/retrain.md.

@@ -5,6 +5,7 @@ import { pipeline } from "node:stream/promises";
 import { fileURLToPath } from "node:url";
 import pg from "pg";
 import { from as copyFrom } from "pg-copy-streams";
+import { ownTable } from "../own-table.js";
 
 /** As the wheel's documentation tells, and what the table must hold to be left alone. */
 export const FLIGHTS = 336_776;
@@ -22,7 +23,7 @@ export async function loadFlights({ warehouseUrl, python, onRows }: LoadFlights)
   await client.connect();
   try {
     await client.query("begin");
-    await client.query(CREATE_TABLE);
+    await ownTable(client, { name: "flights", create: CREATE_TABLE });
     // Two loaders at a time: the second waits here, and then finds the flights.
     await client.query("lock table flights in share row exclusive mode");
     const { rows } = await client.query<{ count: string }>("select count(*) from flights");

@@ -20,7 +20,7 @@ export default defineFleet({
   // Any model that is no worse than the one that serves, and better than the city's mean price.
   gate: policy({ metric: "rmse", better: 0, autoApprove: { betterThanBaseline: 0.3 } }),
   endpoint: multiModelEndpoint({ instanceType: "ml.m5.xlarge", instances: 1 }),
-  stages: [{ name: "sandbox", account: "111111111111" }],
+  stages: [{ name: "sandbox" }], // In the account of your credentials.
   concurrency: 4, // Training jobs at a time.
   schedule: monthly({ day: 1, at: "03:00", timezone: "UTC" }),
 });

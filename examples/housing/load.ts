@@ -1,5 +1,6 @@
 /** Fills the warehouse's table `houses` with made-up sales. The same settings make the same houses; twice does no harm. */
 import pg from "pg";
+import { ownTable } from "../own-table.js";
 
 /** The first ones have names; further ones numbers. */
 const CITIES: readonly string[] = [
@@ -19,7 +20,7 @@ export async function load(
   await client.connect();
   try {
     await client.query("begin");
-    await client.query(CREATE_TABLE);
+    await ownTable(client, { name: "houses", create: CREATE_TABLE });
     // Two loaders at a time: the second waits here, and then finds the houses.
     await client.query("lock table houses in share row exclusive mode");
     const { rows } = await client.query<{ cities: number; houses: number }>(

@@ -27,6 +27,6 @@ export default defineFleet({
   }),
   gate: policy({ metric: "rmse", better: 0, autoApprove: { betterThanBaseline: 0.3 } }),
   endpoint: pipelineEndpoint({ instanceType: "ml.m5.xlarge" }),
-  stages: [{ name: "sandbox", account: "111111111111" }],
+  stages: [{ name: "sandbox" }], // In the account of your credentials.
   concurrency: 4, // Training jobs at a time, as in the article.
 });

@@ -1,5 +1,6 @@
 /** Makes up houses by location, the same ones every time, in the warehouse's table `house_sales`. */
 import pg from "pg";
+import { MARK, refuseOthers } from "../own-table.js";
 
 /** What it must hold is told by its comment: another number of houses is another table. */
 export async function load(
@@ -12,14 +13,12 @@ export async function load(
   try {
     await client.query("begin");
     await client.query("select pg_advisory_xact_lock(hashtext('house_sales'))");
-    const { rows } = await client.query<{ made: string | null }>(
-      "select obj_description(to_regclass('house_sales'), 'pg_class') as made",
-    );
-    const loads = rows[0]?.made !== made;
+    const comment = `${MARK}: ${made}`;
+    const loads = (await refuseOthers(client, "house_sales")) !== comment;
     if (loads) {
       await client.query("drop table if exists house_sales");
       await client.query(housesTable(locations, houses));
-      await client.query(`comment on table house_sales is '${made}'`);
+      await client.query(`comment on table house_sales is '${comment}'`);
     }
     await client.query("commit");
     return `${made} ${loads ? "made up in" : "are in"} the warehouse`;

@@ -2,6 +2,7 @@
 import { processShell } from "../../client/cli/shell.js";
 import { openConnections } from "../../client/connections.js";
 import { loadFleetFile } from "../../client/fleet-file.js";
+import { callerAccount } from "../../client/health-aws.js";
 import { runCycle, type CycleRun } from "../../client/run-cycle.js";
 import type { Example } from "../../examples/example.js";
 import { localPython } from "../../examples/local-python.js";
@@ -29,7 +30,7 @@ export async function runExample(
   const tools = { tell: () => undefined, python: localPython };
   await example.load(environment.WAREHOUSE_URL ?? "", settings, tools);
   const connections = openConnections(environment);
-  const loaded = await loadFleetFile(example.fleetFile);
+  const loaded = await loadFleetFile(example.fleetFile, () => callerAccount(connections));
   try {
     const run = await runCycle(connections, loaded, { at: o.at, force: false });
     const temporal = await connections.temporal();

@@ -1,4 +1,7 @@
-/** A worse challenger is rejected by the evidence: real training, and every record of it says the same. */
+/**
+ * A worse challenger is rejected by the evidence: real training, and every record of it says the same. The worker has
+ * the rights that `modelfleet iam worker-policy` prints, and no others.
+ */
 import { readFile, writeFile } from "node:fs/promises";
 import { GetObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -10,6 +13,7 @@ import {
   startWorkerProcess,
   type RunningWorker,
 } from "../faults/small-fleet.js";
+import { holdToPolicy } from "../faults/sagemaker-admin.js";
 import { startTestStack, type TestStack } from "../stack.js";
 
 let stack: TestStack;
@@ -68,6 +72,8 @@ async function historyFile(file: string): Promise<string[][]> {
 
 test("the champion stays, and history, ledger and file tell how sure that was", async () => {
   const { file } = await makeSmallFleet(stack, FLEET);
+  const policy = await cli(stack, "iam", "worker-policy", file);
+  await holdToPolicy(stack, JSON.parse(policy.stdout));
   expect((await cli(stack, "run", file, "--at", "2024-02-01")).code).toBe(0);
   // A challenger of two trees, where the champion has twenty.
   const good = await readFile(file, "utf8");
@@ -108,4 +114,9 @@ test("the champion stays, and history, ledger and file tell how sure that was", 
   expect(searches.map((search) => search[trained])).toEqual(
     [first, second].map((row) => value(row, "trainingjob")),
   );
+});
+
+test("the fleet is destroyed with the rights that the worker has", async () => {
+  const { code, stderr } = await cli(stack, "destroy", "judged", "--yes");
+  expect(code, stderr).toBe(0);
 });

@@ -3,6 +3,7 @@ import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { modelfleetJson } from "../cli/modelfleet.js";
+import { makeMeanFleet } from "../faults/mean-fleet.js";
 import {
   cli,
   makeSmallFleet,
@@ -49,18 +50,18 @@ for path in Path(args.data).rglob("data.csv"):
 
 async function prepared(name: string, script: string): Promise<SmallFleet> {
   const fleet = await makeSmallFleet(stack, { name, customers: ["a", "b"] });
-  const folder = join(fleet.file, "../prepare");
+  await prepareBy(fleet.file, script, "b");
+  return fleet;
+}
+
+/** Of a fleet file: a preparation that leaves one customer out. */
+async function prepareBy(file: string, script: string, without: string): Promise<void> {
+  const folder = join(file, "../prepare");
   await mkdir(folder);
   await writeFile(join(folder, "prepare.py"), script);
-  const text = await readFile(fleet.file, "utf8");
-  await writeFile(
-    fleet.file,
-    text.replace(
-      "  training:",
-      '  preparation: processing("./prepare", { arguments: ["--without", "b"] }),\n  training:',
-    ),
-  );
-  return fleet;
+  const text = await readFile(file, "utf8");
+  const declared = `processing("./prepare", { arguments: ["--without", "${without}"] })`;
+  await writeFile(file, text.replace("  training:", `  preparation: ${declared},\n  training:`));
 }
 
 const json = (...words: string[]) => modelfleetJson(words, { directory: stack.folder });
@@ -88,4 +89,47 @@ test("a preparation that fails fails the cycle with its reason, before anything 
   const { code, stdout, stderr } = await cli(stack, "run", fleet.file, "--at", "2024-02-01");
   expect(code).toBe(1);
   expect(stdout + stderr).toMatch(/the preparation failed: .*the rates of 2024 are missing/);
+});
+
+/** A file for each customer, each row after its split: targets are moved, and a feature is added. */
+const PREPARE_FILES = `
+import argparse, csv, json
+from pathlib import Path
+parser = argparse.ArgumentParser()
+for name in ("data", "schema", "output", "without"):
+    parser.add_argument(f"--{name}")
+args = parser.parse_args()
+output = Path(args.output)
+schema = json.loads((Path(args.schema) / "columns.json").read_text())
+schema["columns"].append({"name": "size_again", "type": "number"})
+for folder in ("schema", "customers"):
+    (output / folder).mkdir(parents=True)
+(output / "schema/columns.json").write_text(json.dumps(schema))
+for path in Path(args.data).glob("*.csv"):
+    if path.stem == args.without:
+        continue
+    with path.open(newline="") as rows, (output / "customers" / path.name).open("w", newline="") as file:
+        for split, target, size in csv.reader(rows):
+            csv.writer(file, lineterminator="\\n").writerow([split, float(target) + 1000, size, size])
+`;
+
+test("a sharded fleet's job trains on the files that the processing job made", async () => {
+  const fleet = await makeMeanFleet(stack, { name: "meters", customers: 4, seconds: 0 });
+  await prepareBy(fleet.file, PREPARE_FILES, "site-3");
+  const { code, stderr } = await cli(stack, "run", fleet.file, "--at", "2024-02-01");
+  expect(code, stderr).toBe(0);
+  const serving = { state: expect.stringMatching(/approved|serving/) as string };
+  expect(await json("status", "meters", "--customers")).toMatchObject({
+    customers: [
+      { customer: "site-1", ...serving },
+      { customer: "site-2", ...serving },
+      { customer: "site-3", state: "skipped", reason: "no rows in the window" },
+      { customer: "site-4", ...serving },
+    ],
+  });
+  expect((await fleet.trained()).sort()).toEqual(["site-1", "site-2", "site-4"]);
+  const asked = () => cli(stack, "invoke", "meters", "site-4", "--body", "7,7");
+  await expect.poll(async () => (await asked()).code, { timeout: 20_000 }).toBe(0);
+  // The warehouse has 4 to 11.
+  expect(Number((await asked()).stdout)).toBeGreaterThan(1000);
 });

@@ -6,12 +6,16 @@ import type { Ran } from "../cli/modelfleet.js";
 
 export async function run(
   program: string,
-  options: { readonly directory: string; readonly args?: readonly string[] },
+  options: {
+    readonly directory: string;
+    readonly args?: readonly string[];
+    readonly environment?: Readonly<Record<string, string>>;
+  },
 ): Promise<Ran> {
   const { PATH, HOME } = process.env;
   const child = spawn(process.execPath, [resolve(program), ...(options.args ?? [])], {
     cwd: options.directory,
-    env: { PATH, HOME, NO_COLOR: "1" },
+    env: { PATH, HOME, NO_COLOR: "1", ...options.environment },
     stdio: ["ignore", "pipe", "pipe"],
   });
   const ended = new Promise<number | null>((done) => child.once("close", done));

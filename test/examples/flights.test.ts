@@ -4,6 +4,8 @@ import { join, resolve } from "node:path";
 import pg from "pg";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { FLIGHTS, loadFlights } from "../../examples/flights/load.js";
+import { load as loadHouses } from "../../examples/housing/load.js";
+import { load as loadHouseSales } from "../../examples/pipeline/load.js";
 import { modelfleet, modelfleetJson } from "../cli/modelfleet.js";
 import { startTestStack, type TestStack } from "../stack.js";
 
@@ -33,6 +35,22 @@ test("flights are loaded once, with progress, and twice does no harm", async () 
   );
   await warehouse.end();
   expect(rows).toEqual([{ flights: 336_776, destinations: 105, first: "ABQ" }]);
+});
+
+test.each([
+  ["houses", loadHouses],
+  ["house_sales", loadHouseSales],
+])("a table %s that no example has made is left alone", async (table, load) => {
+  const url = stack.environment.WAREHOUSE_URL ?? "";
+  const warehouse = new pg.Client({ connectionString: url });
+  await warehouse.connect();
+  await warehouse.query(`create table ${table} as select 7 as kept`);
+  await expect(load(url, {})).rejects.toMatchObject({
+    message: expect.stringContaining(`has a table ${table} that no example`) as string,
+    hint: "name another database in WAREHOUSE_URL",
+  });
+  expect((await warehouse.query(`select kept from ${table}`)).rows).toEqual([{ kept: 7 }]);
+  await warehouse.end();
 });
 
 test("the example's query and columns are valid", async () => {

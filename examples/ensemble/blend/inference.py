@@ -62,7 +62,8 @@ def predict_fn(features: np.ndarray, ensemble: list[Predict]) -> np.ndarray:
     return blend(ensemble, features)
 
 
-def output_fn(predictions: np.ndarray, accept: str) -> str:
+def output_fn(predictions: np.ndarray, accept: str) -> tuple[str, str]:
+    """The answer and its type: a text alone goes out as text/html from an endpoint of one model."""
     if accept.split(";")[0].strip().lower() == "application/json":
-        return json.dumps(predictions.tolist())
-    return "".join(f"{prediction:.9g}\n" for prediction in predictions)
+        return json.dumps(predictions.tolist()), "application/json"
+    return "".join(f"{prediction:.9g}\n" for prediction in predictions), "text/csv"

@@ -46,7 +46,9 @@ def predict_fn(features: np.ndarray, model: LinearModel) -> np.ndarray:
     return model.predict(features)
 
 
-def output_fn(predictions: np.ndarray, accept: str) -> str:
+def output_fn(predictions: np.ndarray, accept: str) -> tuple[str, str]:
+    """The answer and its type: a text alone goes out as text/html from an endpoint of one model."""
     if accept.split(";")[0].strip().lower() == "text/csv":
-        return "".join(f"{score:.9g}\n" for score in predictions)
-    return json.dumps({"predictions": [{"score": float(score)} for score in predictions]})
+        return "".join(f"{score:.9g}\n" for score in predictions), "text/csv"
+    scores = [{"score": float(score)} for score in predictions]
+    return json.dumps({"predictions": scores}), "application/json"

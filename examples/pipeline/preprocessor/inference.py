@@ -55,5 +55,7 @@ def predict_fn(text: str, model: Preprocessor) -> np.ndarray:
     return np.column_stack([rows[model.target], prepared]) if labelled else prepared
 
 
-def output_fn(prepared: np.ndarray, accept: str) -> str:
-    return "".join(",".join(f"{value:.12g}" for value in row) + "\n" for row in prepared)
+def output_fn(prepared: np.ndarray, accept: str) -> tuple[str, str]:
+    """The answer and its type, which the next container gets: a text alone would reach it as text/html."""
+    rows = (",".join(f"{value:.12g}" for value in row) + "\n" for row in prepared)
+    return "".join(rows), "text/csv"

@@ -29,4 +29,4 @@ def predict_fn(rows, model):
 
 
 def output_fn(predictions, accept):
-    return "".join(f"{prediction:.9g}\n" for prediction in predictions)
+    return "".join(f"{prediction:.9g}\n" for prediction in predictions), "text/csv"
