@@ -2,6 +2,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { StackAccount } from "../local/stack/accounts.js";
 import { resetStack } from "../local/stack/reset.js";
 import { startStack } from "../local/stack/start.js";
 
@@ -20,6 +21,8 @@ export interface TestStackOptions {
   /** Base ports in use: 17230 the shared stack's; each file with a stack of its own takes another. */
   readonly basePort: number;
   readonly faults?: Readonly<Record<string, unknown>>;
+  /** Beside 111111111111. */
+  readonly accounts?: readonly StackAccount[];
 }
 
 export async function startTestStack(options: TestStackOptions): Promise<TestStack> {

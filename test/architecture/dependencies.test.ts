@@ -2,7 +2,16 @@ import { execFileSync } from "node:child_process";
 import { expect, test } from "vitest";
 
 test("dependencies point toward fleet/, and nothing but the CLI's main knows the embedded stack", () => {
-  const folders = ["fleet", "workflows", "activities", "worker", "client", "local", "index.ts"];
+  const folders = [
+    "fleet",
+    "settings",
+    "workflows",
+    "activities",
+    "worker",
+    "client",
+    "local",
+    "index.ts",
+  ];
   const output = execFileSync(
     process.execPath,
     [

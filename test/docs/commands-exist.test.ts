@@ -23,7 +23,7 @@ test("every modelfleet command in the documentation exists, with its flags", asy
   expect(commands.length).toBeGreaterThan(15);
   for (const { file, line, command } of commands) {
     const [name = "", sub = "", ...rest] = words(command.replace(/^.*?modelfleet /, ""));
-    const nested = ["local", "schedule", "iam"].includes(name) && !sub.startsWith("-");
+    const nested = ["local", "schedule", "iam", "accounts"].includes(name) && !sub.startsWith("-");
     const path = nested ? [name, sub] : [name];
     const text = await help(path);
     expect(text, `${file}:${line} ${command}`).toContain(`Usage: modelfleet ${path.join(" ")}`);
@@ -46,7 +46,7 @@ test("every example in the documentation exists", () => {
   const names = shown.flatMap(
     ({ command }) => /^npm run example -- ([a-z-]+)/.exec(command)?.[1] ?? [],
   );
-  expect(new Set(names).size).toBe(5);
+  expect(new Set(names).size).toBe(7);
   for (const name of names) expect(existsSync(`examples/${name}/example.ts`), name).toBe(true);
 });
 

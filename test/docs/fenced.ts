@@ -14,6 +14,7 @@ export function markdownFiles(): string[] {
     "docs",
     "examples",
     "fleet",
+    "settings",
     "workflows",
     "activities",
     "worker",

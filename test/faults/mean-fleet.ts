@@ -108,7 +108,7 @@ export async function makeMeanFleet(
 }
 
 const fleetFile = (o: { name: string; table: string; notes: string; seconds: number }): string =>
-  `import { defineFleet, multiModelEndpoint, policy, postgres, sharded } from "modelfleet";
+  `import { defineFleet, multiModelEndpoint, policy, postgres, processing, sharded } from "modelfleet";
 
 export default defineFleet({
   name: "${o.name}",

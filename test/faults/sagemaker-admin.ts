@@ -16,6 +16,16 @@ export async function setFaults(
   if (!response.ok) throw new Error(`the server refuses the faults: ${await response.text()}`);
 }
 
+/** From now on the stack's one user, whose the worker's credentials are, may do what `policy` allows, and no more. */
+export async function holdToPolicy(stack: TestStack, policy: unknown): Promise<void> {
+  const policies = { "arn:aws:iam::111111111111:user/local": policy };
+  const response = await fetch(url(stack, "policies"), {
+    method: "PUT",
+    body: JSON.stringify({ policies }),
+  });
+  if (!response.ok) throw new Error(`the server refuses the policy: ${await response.text()}`);
+}
+
 /** Names of the fleet's training jobs, each with the number of Create calls that the server accepted. */
 export const createdTrainingJobs = (stack: TestStack, fleet: string) =>
   createdJobs(stack, "CreateTrainingJob", fleet);

@@ -3,7 +3,7 @@ import { DescribeTrainingJobCommand, SageMakerClient } from "@aws-sdk/client-sag
 import pg from "pg";
 import { afterAll, afterEach, beforeAll, expect, test, vi } from "vitest";
 import { openConnections, type Connections } from "../../client/connections.js";
-import { loadFleetFile } from "../../client/fleet-file.js";
+import { anyAccount, loadFleetFile } from "../../client/fleet-file.js";
 import { runCycle } from "../../client/run-cycle.js";
 import { DEFAULT_PACE } from "../../workflows/messages.js";
 import { startTestStack, type TestStack } from "../stack.js";
@@ -124,7 +124,7 @@ test("a lost instance: another round trains only what is missing", async () => {
   await setFaults(stack, { loseInstance: { match: "mf-lost", afterFiles: 12 } });
   // By the client, which can be told not to wait two minutes before another round.
   const pace = { ...DEFAULT_PACE, roundSeconds: 1 };
-  const loaded = await loadFleetFile(fleet.file);
+  const loaded = await loadFleetFile(fleet.file, anyAccount);
   const run = await runCycle(connections, loaded, { at: AT[1], force: false, pace });
   await (await connections.temporal()).workflow.getHandle(run.workflowId).result();
   expect(await jobsOf("lost")).toEqual(["Failed", "Completed"]);

@@ -36,6 +36,8 @@ export interface SmallFleetOptions {
   /** The fleet file's `tuning`, as source; of hyperparameters that training leaves open. */
   readonly tuning?: string;
   readonly naming?: "versioned" | "stable";
+  /** The fleet file's `stages`, as source; by default one, `sandbox`. */
+  readonly stages?: string;
   /** The fleet file's `endpoint`, as source; by default a multi-model endpoint of that naming. */
   readonly endpoint?: string;
 }
@@ -95,7 +97,7 @@ export default defineFleet({
   ${options.tuning === undefined ? "" : `tuning: ${options.tuning},`}
   gate: policy({ metric: "rmse", better: ${options.better ?? 0}, autoApprove: ${options.autoApprove ?? "{ betterThanBaseline: 0 }"}, ${options.gate ?? ""} }),
   endpoint: ${options.endpoint ?? `multiModelEndpoint({ instanceType: "ml.m5.large", naming: "${options.naming ?? "versioned"}" })`},
-  stages: [{ name: "sandbox", account: "111111111111" }],
+  stages: ${options.stages ?? '[{ name: "sandbox", account: "111111111111" }]'},
   concurrency: ${options.concurrency ?? 20},
   failureBudget: ${options.failureBudget ?? 0.05},
   ${options.schedule === undefined ? "" : `schedule: ${options.schedule},`}
@@ -117,11 +119,15 @@ export async function cli(stack: TestStack, ...args: readonly string[]): Promise
   return { code, stdout: await stdout, stderr: await stderr };
 }
 
-export function startCli(stack: TestStack, args: readonly string[]): ChildProcess {
+export function startCli(
+  stack: TestStack,
+  args: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+): ChildProcess {
   const { PATH, HOME } = process.env;
   return spawn(process.execPath, [bin, ...args], {
     cwd: stack.folder,
-    env: { PATH, HOME, NO_COLOR: "1" },
+    env: { PATH, HOME, NO_COLOR: "1", ...environment },
     stdio: ["ignore", "pipe", "pipe"],
   });
 }
@@ -136,12 +142,16 @@ export interface RunningWorker {
   readonly pid: number;
   /** Nothing is said goodbye to: what a machine that loses power does. */
   readonly kill: () => Promise<void>;
+  /** At the end of a test. A second, not the 20 that a worker grants to what runs: only its watchers do. */
   readonly stop: () => Promise<void>;
 }
 
-/** A worker as its own process; resolves when it polls. */
-export async function startWorkerProcess(stack: TestStack): Promise<RunningWorker> {
-  const child = startCli(stack, ["worker"]);
+/** A worker as its own process; resolves when it polls. `environment` is what else it is told. */
+export async function startWorkerProcess(
+  stack: TestStack,
+  environment: Readonly<Record<string, string>> = {},
+): Promise<RunningWorker> {
+  const child = startCli(stack, ["worker"], environment);
   const said: string[] = [];
   const ready = new Promise<void>((resolveReady, reject) => {
     for (const stream of [child.stdout, child.stderr]) {
@@ -161,5 +171,10 @@ export async function startWorkerProcess(stack: TestStack): Promise<RunningWorke
     child.kill(signal);
     await once(child, "exit");
   };
-  return { pid: child.pid ?? 0, kill: () => end("SIGKILL"), stop: () => end("SIGTERM") };
+  const stop = async () => {
+    const patience = setTimeout(() => child.kill("SIGKILL"), 1000);
+    await end("SIGTERM");
+    clearTimeout(patience);
+  };
+  return { pid: child.pid ?? 0, kill: () => end("SIGKILL"), stop };
 }
