@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError } from "commander";
 import * as prettier from "prettier";
 import { benchApprove, type ApproveOptions } from "./approve/approve.js";
 import { benchCycle, type CycleOptions } from "./cycle/cycle.js";
+import { benchDrift, type DriftOptions } from "./drift/drift.js";
 import { benchEnsemble, type EnsembleOptions } from "./ensemble/ensemble.js";
 import { benchExport, type ExportOptions } from "./export/export.js";
 import { describeMachine } from "./machine.js";
@@ -131,6 +132,20 @@ benchmark("ensemble", "one job that trains two models, beside two jobs with one 
       const small = { rows: [442], repetitions: 2 };
       const full = { rows: [442, 200_000], repetitions: 5 };
       return benchEnsemble(stack, { ...(given.quick ? small : full), ...given }, tell);
+    }),
+  );
+
+benchmark(
+  "drift",
+  "drift that is found and false alarms, synthetic and real; time and memory of a look",
+)
+  .option("--customers <n>", "synthetic customers of each change (200)", wholeNumber)
+  .option("--copies <list>", "tables: how often each repeats the flights (1,30)", wholeNumbers)
+  .action((given: Given<DriftOptions>) =>
+    run("drift", given, (stack) => {
+      const small = { quick: true, customers: 10, copies: [1, 2] };
+      const full = { quick: false, customers: 200, copies: [1, 30] };
+      return benchDrift(stack, { ...(given.quick ? small : full), ...given }, tell);
     }),
   );
 

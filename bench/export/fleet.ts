@@ -2,7 +2,7 @@
 import { fileURLToPath } from "node:url";
 import pg from "pg";
 import { createCycleActivities } from "../../activities/cycles.js";
-import { loadFleetFile } from "../../client/fleet-file.js";
+import { anyAccount, loadFleetFile } from "../../client/fleet-file.js";
 import { LIMITS } from "../../fleet/limits.js";
 import type { FleetSpec } from "../../fleet/spec.schema.js";
 import type { Window } from "../../fleet/window.js";
@@ -27,7 +27,7 @@ const COPIES_PER_CUSTOMER = 3;
 
 export async function exportFleet(name: string, table: string): Promise<FleetSpec> {
   const file = new URL("../../examples/flights/fleet.ts", import.meta.url);
-  const { spec } = await loadFleetFile(fileURLToPath(file));
+  const { spec } = await loadFleetFile(fileURLToPath(file), anyAccount);
   const query = spec.source.query.replace("from flights", `from ${table}`);
   const source = { ...spec.source, query };
   delete source.customers; // Lists the customers of `flights`, which are not those of the other tables.
@@ -63,6 +63,7 @@ export async function openCycles(
   const activities = createCycleActivities({
     ledger,
     account,
+    region: "us-east-1",
     // Nothing of it is trained here: there is room for whatever a spec may ask.
     maxTrainingJobs: LIMITS.tuningParallel,
   });

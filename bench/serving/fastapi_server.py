@@ -31,8 +31,9 @@ def main() -> None:
     @app.post("/models/{name}/predict")
     def predict(name: str, body: bytes = Body(media_type="text/csv")) -> Response:
         features = inference.input_fn(body.decode(), "text/csv")
-        answer = inference.output_fn(inference.predict_fn(features, models[name]), "text/csv")
-        return Response(answer, media_type="text/csv")
+        predictions = inference.predict_fn(features, models[name])
+        answer, media_type = inference.output_fn(predictions, "text/csv")
+        return Response(answer, media_type=media_type)
 
     uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[3]), log_level="warning")
 

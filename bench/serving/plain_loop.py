@@ -29,7 +29,7 @@ def main() -> None:
         body = rows[number % len(rows)]
         started = time.perf_counter()
         features = inference.input_fn(body, "text/csv")
-        answer = inference.output_fn(inference.predict_fn(features, model), "text/csv")
+        answer, _ = inference.output_fn(inference.predict_fn(features, model), "text/csv")
         latencies.append((time.perf_counter() - started) * 1000)
         answers.append(answer.strip())
     print(json.dumps({"latenciesMs": latencies, "answers": answers[:COMPARED]}))

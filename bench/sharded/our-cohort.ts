@@ -3,6 +3,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Client, Connection } from "@temporalio/client";
 import type { Connections } from "../../client/connections.js";
 import { loadFleetFile } from "../../client/fleet-file.js";
+import { callerAccount } from "../../client/health-aws.js";
 import { runCycle } from "../../client/run-cycle.js";
 import { packageRoot } from "../../local/stack/package-root.js";
 import { startWorker } from "../cycle/worker-process.js";
@@ -33,7 +34,9 @@ export async function measureCohort(
   { customers, instances }: { readonly customers: number; readonly instances: number },
   tell: Tell,
 ): Promise<OurCohort> {
-  const loaded = await loadFleetFile(`${packageRoot()}/examples/energy`);
+  const loaded = await loadFleetFile(`${packageRoot()}/examples/energy`, () =>
+    callerAccount(connections),
+  );
   const { training } = loaded.spec;
   if (training.kind !== "sharded") throw new Error("the energy example is no sharded fleet");
   const fleet = `energy-${instances}`;

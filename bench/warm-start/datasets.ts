@@ -7,6 +7,7 @@ import { createDatasetActivities } from "../../activities/datasets.js";
 import { uploadCode } from "../../client/code-upload.js";
 import { openConnections } from "../../client/connections.js";
 import { loadFleetFile } from "../../client/fleet-file.js";
+import { callerAccount } from "../../client/health-aws.js";
 import type { FleetSpec } from "../../fleet/spec.schema.js";
 import type { TuningSpec } from "../../fleet/tuning.schema.js";
 import { cycleWindow } from "../../fleet/window.js";
@@ -18,8 +19,8 @@ export type TunedSpec = FleetSpec & { readonly tuning: TuningSpec };
 /** The flights fleet with this search, its code uploaded. */
 export async function tunedFleet(stack: BenchStack, tuning: TuningSpec): Promise<TunedSpec> {
   const file = fileURLToPath(new URL("../../examples/flights/fleet.ts", import.meta.url));
-  const loaded = await loadFleetFile(file);
   const connections = openConnections(stack.environment);
+  const loaded = await loadFleetFile(file, () => callerAccount(connections));
   try {
     await uploadCode(connections, loaded);
   } finally {
@@ -53,7 +54,7 @@ export async function exportDatasets(
     ledger,
     s3: new S3Client({ forcePathStyle: true }),
     bucket: required(stack.environment, "MODELFLEET_BUCKET"),
-    secret: (name) => stack.environment[name],
+    secret: async (name) => stack.environment[name],
   });
   for (const cycle of cycles)
     await new MockActivityEnvironment().run(exportDataset, { fleet: spec.name, cycle });
