@@ -212,7 +212,7 @@ function percent(share: number): string {
 }
 
 function change(share: number): string {
-  if (!Number.isFinite(share)) return "infinitely above";
+  if (!Number.isFinite(share * 100)) return "infinitely above";
   const rounded = Number((Math.abs(share) * 100).toFixed(1));
   return rounded === 0 ? "0 %" : `${rounded} % ${share > 0 ? "below" : "above"}`;
 }

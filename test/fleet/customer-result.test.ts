@@ -54,6 +54,7 @@ describe("a customer's line", () => {
   ])("tells why there is no model: %o", (told, reason) => {
     expect(readCustomerLine(line(told))).toEqual({
       kind: "failed",
+      seconds: null,
       customerKey: "site-1",
       reason: expect.stringMatching(reason) as string,
     });
