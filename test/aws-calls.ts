@@ -1,10 +1,8 @@
 /**
  * Watches every AWS call that an activity makes in a test, and holds it against the policy that
- * `modelfleet iam worker-policy` prints: a call that the policy does not allow fails the test file. What was
- * called is told to the reporter, which looks for what the policy allows and nobody calls.
+ * `modelfleet iam worker-policy` prints: a call that the policy does not allow fails the test file. That nothing in it is
+ * of no use, test/fleet/worker-policy.test.ts looks up in the sources.
  */
-import { appendFileSync } from "node:fs";
-import { join } from "node:path";
 import { Client } from "@smithy/core/client";
 import { Context } from "@temporalio/activity";
 import { afterAll, expect } from "vitest";
@@ -121,11 +119,6 @@ const textOf = (value: unknown): string => (typeof value === "string" ? value : 
 
 afterAll(() => {
   const refused = [...wanted.values()].filter((one) => !isAllowed(one));
-  const folder = process.env.MODELFLEET_TEST_CALLS;
-  if (folder !== undefined && wanted.size > 0) {
-    const actions = [...new Set([...wanted.values()].map(({ action }) => action))];
-    appendFileSync(join(folder, String(process.pid)), `${actions.join("\n")}\n`);
-  }
   expect(refused, "calls that `modelfleet iam worker-policy` does not allow").toEqual([]);
 });
 

@@ -1,7 +1,4 @@
 /** Before all tests: the Python environment with its server binaries, told to the test files by environment. */
-import { mkdtemp } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { cacheFolder } from "../local/stack/cache-folder.js";
 import { pythonEnvironment } from "../local/stack/python-environment.js";
 import { findTool, TEMPORAL } from "../local/stack/tools.js";
@@ -16,7 +13,6 @@ export default async function setup(): Promise<void> {
   process.env.MODELFLEET_TEST_PYTHON ??= python;
   process.env.MODELFLEET_TEST_TEMPORAL ??= temporal.path;
   process.env.MODELFLEET_TEST_BINARIES ??= binaries;
-  process.env.MODELFLEET_TEST_CALLS ??= await mkdtemp(join(tmpdir(), "modelfleet-calls-"));
   // The SDK is pinned: what its next versions ask for is no news for a test run.
   process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = "true";
   // No test may find the settings of a stack that the developer has up.

@@ -1,4 +1,6 @@
 /** What `modelfleet iam` prints: rights by the names that the fleets' resources have, and nothing beside them. */
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { SpecError } from "../../fleet/errors.js";
 import {
@@ -108,6 +110,20 @@ describe("a worker", () => {
       expect(policySize(workerPolicy({ ...scope, roleArn, stageRoles: [], fleets }))).toBeLessThan(
         MANAGED_POLICY_CHARACTERS,
       );
+  });
+
+  test("has no right that no activity uses", () => {
+    const sources = readdirSync("activities", { recursive: true, encoding: "utf8" })
+      .filter((name) => name.endsWith(".ts"))
+      .map((name) => readFileSync(join("activities", name), "utf8"))
+      .join("\n");
+    const actions = workerPolicy({ ...scope, roleArn, stageRoles: [] }).Statement.flatMap(
+      ({ Action }) => Action,
+    );
+    const unused = actions
+      .filter((action) => action.startsWith("sagemaker:") && action !== "sagemaker:AddTags")
+      .filter((action) => !sources.includes(`${action.slice("sagemaker:".length)}Command`));
+    expect(unused).toEqual([]);
   });
 
   test("in China names what is there", () => {
