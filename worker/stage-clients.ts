@@ -9,6 +9,7 @@ import type { StageAccess, StageClients } from "../activities/stage-access.js";
 import { FAILURES, SpecError } from "../fleet/errors.js";
 import { LIMITS } from "../fleet/limits.js";
 import type { StageSpec } from "../fleet/spec.schema.js";
+import { placeOfStage, type StagePlace } from "../fleet/stages.js";
 import type { Observe } from "./observe-aws.js";
 import { roleCredentials, type Credentials } from "./role-credentials.js";
 
@@ -68,17 +69,15 @@ export function openStages({ home, ledger, observe }: StageClientsOptions): Open
 }
 
 /** Whatever the worker is set up with is of its own account: a stage elsewhere names its own. */
-function placeOf(
-  { name, account, bucket, executionRole }: StageSpec,
-  home: StageClients,
-): Pick<StageClients, "bucket" | "roleArn"> {
+function placeOf(stage: StageSpec, home: StageClients): StagePlace {
+  const { name, account, bucket, executionRole } = stage;
   const isHome = account === home.account;
   if (!isHome && (bucket === undefined || executionRole === undefined))
     throw new SpecError(
       `stage "${name}" is in account ${account} and names no ${bucket === undefined ? "bucket" : "executionRole"}`,
       `give it a bucket and an executionRole of account ${account}; MODELFLEET_BUCKET and MODELFLEET_ROLE_ARN are of ${home.account}`,
     );
-  return { bucket: bucket ?? home.bucket, roleArn: executionRole ?? home.roleArn };
+  return placeOfStage(stage, home);
 }
 
 interface OpenOptions extends StageClientsOptions {
