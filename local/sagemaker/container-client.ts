@@ -1,6 +1,7 @@
 /** HTTP to one container over its unix socket: connections kept alive, bodies bounded, nothing waits for ever. */
 import { Agent, request } from "node:http";
 import type { IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders } from "node:http";
+import { ignoreLateErrors } from "./late-errors.js";
 
 export interface ContainerRequest {
   readonly method: "GET" | "POST" | "DELETE";
@@ -67,6 +68,7 @@ function send(agent: Agent, socketPath: string, outgoing: ContainerRequest) {
     }, timeoutMs);
     call.once("close", () => clearTimeout(timer));
     call.on("error", reject);
+    ignoreLateErrors(call);
     call.end(body);
   });
 }

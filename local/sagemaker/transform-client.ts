@@ -1,6 +1,7 @@
 /** One request of a batch to a container's unix socket: larger and longer than an endpoint's may be. */
-import { request } from "node:http";
+import { Agent, request } from "node:http";
 import type { IncomingMessage } from "node:http";
+import { ignoreLateErrors } from "./late-errors.js";
 
 export interface BatchRequest {
   readonly socketPath: string;
@@ -24,11 +25,13 @@ const answerBytes = 100 * 1024 * 1024;
 /** Rejects with an Error that says why there is no answer: the container is gone, or too slow. */
 export function sendBatch(outgoing: BatchRequest): Promise<BatchAnswer> {
   const { socketPath, method, path, headers, body, timeoutMs, signal } = outgoing;
+  // We close when we have the answer. A container that did could do so before Node has flushed the end of the request.
+  const agent = new Agent({ keepAlive: true });
   return new Promise((resolve, reject) => {
     const call = request(
       {
-        ...{ socketPath, method, path, signal },
-        headers: { ...headers, "content-length": body.length, connection: "close" },
+        ...{ agent, socketPath, method, path, signal },
+        headers: { ...headers, "content-length": body.length },
       },
       (response) => {
         readAnswer(response).then(
@@ -45,8 +48,12 @@ export function sendBatch(outgoing: BatchRequest): Promise<BatchAnswer> {
     const timer = setTimeout(() => {
       call.destroy(new Error(`no answer within ${timeoutMs / 1000} s`));
     }, timeoutMs);
-    call.once("close", () => clearTimeout(timer));
+    call.once("close", () => {
+      clearTimeout(timer);
+      agent.destroy();
+    });
     call.on("error", reject);
+    ignoreLateErrors(call);
     call.end(body);
   });
 }
