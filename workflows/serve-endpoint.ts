@@ -150,6 +150,8 @@ async function moveDenied(input: ServeEndpointInput, course: Course): Promise<vo
   try {
     for (;;) {
       await condition(() => course.desk.denied.size > 0 && !course.isLeaving);
+      // One job may fulfil this and what `leave` comes after, in either order: what is taken now would not be carried over.
+      if (course.isLeaving) continue;
       course.isMoving = true;
       await CancellationScope.nonCancellable(() => moveBack(input, course.desk));
       course.isMoving = false;

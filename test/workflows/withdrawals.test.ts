@@ -231,7 +231,8 @@ describe.each(NAMINGS)("of a fleet with %s artifacts,", (naming) => {
 
   test("no withdrawal is lost when the workflow continues as new", async () => {
     const stage = aStage();
-    const customers = Array.from({ length: 60 }, (_none, index) => `c${index}`);
+    // More signals than events until a new run is suggested, however few workflow tasks they come in.
+    const customers = Array.from({ length: 100 }, (_none, index) => `c${index}`);
     for (const customer of customers) stage.serve(customer, 1, 2);
     const endpoint = await openEndpoint(stage);
     await endpoint.withdraw("c0", 2);
