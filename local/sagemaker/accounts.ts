@@ -61,6 +61,12 @@ export function createAccounts(
       return role !== undefined && policies.isRole(roleArn(role.account, role.role));
     },
 
+    /** By the last part of its name, as IAM knows roles. */
+    roleNamed: (account: string, name: string) => {
+      const arn = policies.rolesOf(account).find((one) => one.split("/").at(-1) === name);
+      return arn === undefined ? undefined : { arn, trust: trust.get(arn) };
+    },
+
     /** Undefined: the role may be assumed by whoever may do so in his own account. */
     trustOf: (arn: string): TrustPolicy | undefined => trust.get(arn),
 

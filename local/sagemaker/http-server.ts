@@ -9,6 +9,7 @@ import type { CloudWatch } from "./cloudwatch.js";
 import { answerControlPlane } from "./control-plane.js";
 import type { ControlPlane } from "./control-plane.js";
 import { AwsError } from "./errors.js";
+import { answerIam, isIam } from "./iam-api.js";
 import { answerInvocation, answerRuntimeError, isInvocation } from "./runtime.js";
 import type { Runtime } from "./runtime.js";
 import { answerSts, answerStsError } from "./sts.js";
@@ -69,6 +70,8 @@ function protocolOf(protocols: Protocols, request: IncomingMessage, path: string
       answer: (exchange) => answerInvocation(runtime, exchange),
       answerError: answerRuntimeError,
     };
+  if (isIam({ request }))
+    return { answer: (exchange) => answerIam(sts, exchange), answerError: answerStsError };
   if (request.headers["content-type"]?.startsWith("application/x-www-form-urlencoded") === true)
     return { answer: (exchange) => answerSts(sts, exchange), answerError: answerStsError };
   if (isCloudWatch(request))

@@ -5,7 +5,7 @@ import type { ServerConfig } from "./config.schema.js";
 import { validationError } from "./errors.js";
 import { parsePolicy } from "./iam-policy.js";
 import type { Policy } from "./iam-policy.js";
-import { roleArn } from "./role-arns.js";
+import { parseRole, roleArn } from "./role-arns.js";
 
 export type Policies = ReturnType<typeof createPolicies>;
 
@@ -54,6 +54,9 @@ export function createPolicies(db: Pool, accounts: ServerConfig["accounts"]) {
 
     /** Is there such a role, from the settings or made by setting its policy? */
     isRole: (arn: string): boolean => principals.has(arn) || atRunTime.has(arn),
+
+    rolesOf: (account: string): string[] =>
+      [...principals, ...atRunTime.keys()].filter((arn) => parseRole(arn)?.account === account),
 
     current: () =>
       Object.fromEntries([...atRunTime.entries()].map(([arn, { document }]) => [arn, document])),

@@ -29,6 +29,7 @@ export function environmentOf(stack: StackFile): Record<string, string> {
     AWS_ENDPOINT_URL_S3: `http://127.0.0.1:${ports.s3}`,
     AWS_ENDPOINT_URL_STS: sagemaker,
     AWS_ENDPOINT_URL_CLOUDWATCH: sagemaker,
+    AWS_ENDPOINT_URL_IAM: sagemaker,
     TEMPORAL_ADDRESS: `127.0.0.1:${ports.temporal}`,
     TEMPORAL_NAMESPACE,
     MODELFLEET_TEMPORAL_UI: `http://127.0.0.1:${ports.temporalUi}`,

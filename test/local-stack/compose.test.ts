@@ -9,6 +9,7 @@ import { configSchema } from "../../local/sagemaker/config.schema.js";
 import { environmentOf } from "../../local/stack/environment.js";
 import { packageRoot } from "../../local/stack/package-root.js";
 import { DATABASES } from "../../local/stack/postgres.js";
+import { readTelemetrySettings } from "../../worker/telemetry-settings.js";
 
 const dependencySchema = z.object({
   condition: z.enum(["service_healthy", "service_completed_successfully"]),
@@ -21,6 +22,7 @@ const serviceSchema = z.object({
   healthcheck: z.object({ test: z.array(z.string()).min(2) }).optional(),
   depends_on: z.record(z.string(), dependencySchema).default({}),
   env_file: z.string().optional(),
+  environment: z.record(z.string(), z.string()).default({}),
   restart: z.string(),
 });
 const composeSchema = z.object({
@@ -55,7 +57,15 @@ describe("docker-compose.yml", () => {
     const published = services.flatMap(([, { ports }]) => ports);
     expect(published.filter((port) => !/^127\.0\.0\.1:\d+:\d+$/.test(port))).toEqual([]);
     const hostPorts = published.map((port) => port.split(":")[1]);
-    expect(hostPorts.sort()).toEqual(["7230", "7231", "7232", "7233", "7234"]);
+    expect(hostPorts.sort()).toEqual(["7230", "7231", "7232", "7233", "7234", "9464"]);
+  });
+
+  test("shows the worker's metrics where deploy/prometheus looks for them", () => {
+    const { environment = {}, ports = [] } = compose.services.worker ?? {};
+    const { metricsAddress } = readTelemetrySettings(environment);
+    const port = metricsAddress?.replace(/^0\.0\.0\.0:/, "") ?? "";
+    const [target] = /127\.0\.0\.1:\d+/.exec(read("deploy", "prometheus", "prometheus.yaml")) ?? [];
+    expect(ports).toEqual([`${target}:${port}`]);
   });
 
   test.each(services)("%s has a pinned image", (_, { image }) => {
