@@ -20,7 +20,7 @@ export function shareCost(usd: number, members: readonly CostMember[]): CostShar
   const total = told.reduce<number>((sum, seconds) => sum + (seconds ?? 0), 0);
   const by = total > 0 && !told.includes(null) ? "seconds" : "equal";
   const share = (seconds: number | null): number =>
-    by === "seconds" ? (usd * (seconds ?? 0)) / total : usd / members.length;
+    by === "seconds" ? usd * ((seconds ?? 0) / total) : usd / members.length;
   return {
     by,
     shares: new Map(members.map(({ customerKey, seconds }) => [customerKey, share(seconds)])),

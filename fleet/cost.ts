@@ -1,4 +1,4 @@
-/** What a cycle and its endpoint will cost on AWS, estimated from prices by the hour. */
+/** What a cycle's training will cost on AWS, estimated from prices by the hour. */
 import { LIST_REGION, priceOf, type Prices } from "./prices.js";
 
 /** Which prices count: the region's, and the fleet file's own. */
@@ -17,43 +17,27 @@ export const usdPerHour = (
 /** Instances are billed from the download of data to the upload of the model; most small jobs stay below. */
 export const ASSUMED_SECONDS_PER_JOB = 120;
 
-const HOURS_PER_MONTH = 730;
-
 export interface CostInput extends PricedAt {
   readonly trainingJobs: number;
   readonly trainingInstanceType: string;
   /** Mean billable seconds of the fleet's earlier jobs; ASSUMED_SECONDS_PER_JOB when there are none. */
   readonly secondsPerJob?: number;
-  /** None when the endpoint is serverless. */
-  readonly endpointInstanceType?: string;
-  readonly endpointInstances?: number;
 }
 
 export interface CostEstimate {
   /** US dollars for the cycle's training jobs; null when the instance type's price is not known here. */
   readonly trainingUsd: number | null;
-  /**
-   * US dollars a month for the endpoint, which bills whether it is called or not; null likewise, and for a serverless
-   * one, which is billed by the request.
-   */
-  readonly endpointUsdPerMonth: number | null;
   readonly secondsPerJob: number;
 }
 
 export function estimateCost(input: CostInput): CostEstimate {
   const secondsPerJob = input.secondsPerJob ?? ASSUMED_SECONDS_PER_JOB;
   const trainingPrice = usdPerHour(input.trainingInstanceType, input);
-  const { endpointInstanceType = "", endpointInstances = 0 } = input;
-  const endpointPrice = usdPerHour(endpointInstanceType, input);
   return {
     trainingUsd:
       trainingPrice === undefined
         ? null
         : cents((trainingPrice / 3600) * secondsPerJob * input.trainingJobs),
-    endpointUsdPerMonth:
-      endpointPrice === undefined
-        ? null
-        : cents(endpointPrice * HOURS_PER_MONTH * endpointInstances),
     secondsPerJob,
   };
 }

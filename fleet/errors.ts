@@ -25,6 +25,7 @@ export const FAILURES = {
   endpointFailed: "EndpointFailed",
   withdrawalRefused: "WithdrawalRefused",
   fleetBusy: "FleetBusy",
+  cycleCollected: "CycleCollected",
   failureBudgetExceeded: "FailureBudgetExceeded",
   budgetExceeded: "BudgetExceeded",
   notificationFailed: "NotificationFailed",

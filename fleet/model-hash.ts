@@ -8,7 +8,7 @@ import type { FleetSpec } from "./spec.schema.js";
  */
 const NO_PART_OF_A_MODEL: readonly string[] = [
   ...["specVersion", "schedule", "drift", "gate", "approval", "concurrency", "failureBudget"],
-  ...["budget", "prices"],
+  ...["budget", "prices", "retention"],
 ];
 /** Where a model serves counts (another account has none of them yet), on which machines does not. */
 const NO_PART_OF_SERVING: readonly string[] = [

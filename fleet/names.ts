@@ -220,6 +220,8 @@ export const s3Keys = {
     `fleets/${fleet}/cycles/${cycle}/evaluations/${COHORT_KEY}.json`,
   /** Of all cycles: `evaluationhistory.csv` and `tuningjobhistory.csv`. */
   history: (fleet: string, file: string) => `fleets/${fleet}/history/${file}`,
+  /** What the ledger knows of the fleet, for the day on which it is lost. */
+  lineage: (fleet: string) => `fleets/${fleet}/lineage/`,
   /** Folder of one data channel. A prefix in SageMaker is a string prefix, hence the closing slash. */
   channel: (o: DatasetKey & { readonly channel: Channel }) =>
     `fleets/${o.fleet}/cycles/${o.cycle}/data/${o.customerKey}/${o.channel}/`,

@@ -3,7 +3,7 @@ import { calendarWords } from "./calendar.js";
 import { canonicalJson, sha256Hex } from "./canonical-json.js";
 import { secondsOf, durationText } from "./duration.js";
 import type { Schedule } from "./schedule.schema.js";
-import { timetableOf } from "./schedule.js";
+import { timetableOf } from "./timetable.js";
 import type { FleetSpec } from "./spec.schema.js";
 
 /** Fields, as the fleet file names them, with their values as a person reads them. Equal texts mean the same. */

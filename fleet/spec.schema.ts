@@ -7,6 +7,7 @@ import { driftSchema } from "./drift.schema.js";
 import { gateSchema } from "./gate.schema.js";
 import { FRAMEWORKS } from "./images.js";
 import { LIMITS, SERVERLESS_MEMORY_SIZES } from "./limits.js";
+import { checkRetention, retentionSchema } from "./retention.schema.js";
 import { scheduleSchema } from "./schedule.schema.js";
 import { accountSchema, stageSchema } from "./stage.schema.js";
 import { checkStages } from "./stages.js";
@@ -283,13 +284,16 @@ const fleetObjectSchema = z.strictObject({
   schedule: scheduleSchema.optional(),
   /** Looks for customers whose rows or errors have changed since they were trained, and retrains those. */
   drift: driftSchema.optional(),
+  /** How long `modelfleet gc` keeps what the fleet has made. */
+  retention: retentionSchema.optional(),
 });
 
 /** What `defineFleet` takes: paths are still relative to the fleet file. */
 export const fleetDeclarationSchema = fleetObjectSchema
   .superRefine(checkTuning)
   .superRefine(checkCombination)
-  .superRefine(checkStages);
+  .superRefine(checkStages)
+  .superRefine(checkRetention);
 
 /** sha256 over the packed paths and contents, hex. */
 const hashed = { sourceHash: z.string().regex(/^[0-9a-f]{64}$/) };

@@ -1,6 +1,7 @@
 /** The stages that a fleet's models pass through: which declarations go together, and what they come to. */
 import type { z } from "zod";
 import { secondsOf } from "./duration.js";
+import { SpecError } from "./errors.js";
 import type { StageSpec } from "./stage.schema.js";
 
 /** `release`: what is approved. `none`: also what nobody has decided yet. `stage`: what is approved for this stage as well. */
@@ -29,6 +30,12 @@ export const promotionStages = ({
 /** Whether it takes versions through more than one stage, or asks more than one approval. */
 export const isStaged = (stages: readonly PromotionStage[]): boolean =>
   stages.length > 1 || stages.some(({ approval }) => approval !== "release");
+
+/** Of the stages named, the one that is nearest to the customers; undefined when the fleet declares none of them. */
+export const furthestStage = (
+  { stages }: { readonly stages: readonly StageSpec[] },
+  names: readonly string[],
+): StageSpec | undefined => stages.findLast(({ name }) => names.includes(name));
 
 /** Training and the model registry live in this account: the worker's own. */
 export const homeAccount = ({
@@ -72,6 +79,21 @@ export const placeOfStage = (stage: StageSpec, home: HomePlace): StagePlace => (
   externalId: stage.externalId ?? null,
 });
 
+/**
+ * A fleet file does not know the worker's bucket, so who has its settings looks. Throws SpecError for a stage elsewhere
+ * that names it: a bucket belongs to one account, and what the fleet trains on is in this one.
+ */
+export function assertOwnBucket(
+  { name, account, bucket }: Pick<StageSpec, "name" | "account" | "bucket">,
+  home: Pick<HomePlace, "account" | "bucket">,
+): void {
+  if (account === home.account || bucket !== home.bucket) return;
+  throw new SpecError(
+    `stage "${name}" is in account ${account}, and its bucket ${home.bucket} is MODELFLEET_BUCKET of the home account ${home.account}`,
+    `name a bucket of account ${account}: bucket of the stage "${name}"`,
+  );
+}
+
 /** The fleet's endpoint as this stage has it. */
 export function endpointOfStage<Endpoint extends { readonly kind: string }>(
   endpoint: Endpoint,
@@ -91,7 +113,6 @@ interface Parts {
   readonly account?: string | undefined;
   readonly stages: readonly [StageSpec, ...StageSpec[]];
   readonly endpoint: { readonly kind: string };
-  readonly training: { readonly kind: string };
 }
 
 type Issue = (path: readonly (string | number)[], message: string) => void;
@@ -103,12 +124,6 @@ export function checkStages(parts: Parts, context: z.RefinementCtx): void {
   checkNames(parts, issue);
   checkBuckets(parts, issue);
   checkOrder(parts, issue);
-  if (parts.training.kind === "sharded" && isStaged(promotionStages(parts)))
-    issue(
-      ["stages"],
-      "training by sharded(…) releases all models at once, and a cohort goes into one stage: declare one, " +
-        "without an approval of its own",
-    );
   for (const [index, stage] of parts.stages.entries()) {
     const ofStage: Issue = (path, message) => issue(["stages", index, ...path], message);
     checkAccess(stage, homeAccount(parts), ofStage);
@@ -126,16 +141,23 @@ function checkNames({ stages }: Parts, issue: Issue): void {
 }
 
 function checkBuckets({ stages }: Parts, issue: Issue): void {
-  for (const [index, stage] of stages.entries()) {
-    const other = stages
-      .slice(0, index)
-      .find(({ bucket, account }) => bucket === stage.bucket && account !== stage.account);
-    if (stage.bucket === undefined || other === undefined) continue;
-    issue(
-      ["stages", index, "bucket"],
-      `${stage.bucket} is the bucket of stage "${other.name}" in account ${other.account} too, ` +
-        "and a bucket belongs to one account: name another",
-    );
+  for (const [index, { bucket, account, region }] of stages.entries()) {
+    if (bucket === undefined) continue;
+    const before = stages.slice(0, index).filter((stage) => stage.bucket === bucket);
+    const elsewhere = before.find((stage) => stage.account !== account);
+    if (elsewhere !== undefined)
+      issue(
+        ["stages", index, "bucket"],
+        `${bucket} is the bucket of stage "${elsewhere.name}" in account ${elsewhere.account} too, ` +
+          "and a bucket belongs to one account: name another",
+      );
+    const away = before.find((stage) => (stage.region ?? region) !== (region ?? stage.region));
+    if (away !== undefined)
+      issue(
+        ["stages", index, "bucket"],
+        `${bucket} is the bucket of stage "${away.name}" in ${away.region ?? ""} too, and SageMaker loads ` +
+          "models from buckets of its own region: name another",
+      );
   }
 }
 

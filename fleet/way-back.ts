@@ -19,6 +19,8 @@ export interface RecordedVersion {
   readonly verified: boolean;
   /** It is the one that the stage serves. */
   readonly serves: boolean;
+  /** Retention has taken its artifact. */
+  readonly collected?: boolean;
 }
 
 export interface WayBack {
@@ -28,6 +30,8 @@ export interface WayBack {
   readonly to?: number | undefined;
   /** Those that were tried, and did not answer as they should. */
   readonly passedOver: readonly number[];
+  /** The customer has left: nothing serves instead. */
+  readonly retires?: boolean;
 }
 
 /**
@@ -36,8 +40,9 @@ export interface WayBack {
  */
 export function versionToGoBackTo(
   versions: readonly RecordedVersion[],
-  { version, to, passedOver }: WayBack,
+  { version, to, passedOver, retires = false }: WayBack,
 ): number | null {
+  if (retires) return null;
   const possible = versions
     .filter((other) => other.version !== version && mayServeAgain(other))
     .map((other) => other.version)
@@ -65,17 +70,32 @@ export function refusalOfWithdrawal(
 }
 
 /** As it is told to whoever wanted the version published. */
-export const withdrawalWords = ({ by, because }: { by: string; because: string | null }): string =>
-  `withdrawn: denied by ${by}${because === null || because === "" ? "" : `: ${because}`}`;
+export function withdrawalWords({
+  by,
+  because,
+  retires = false,
+}: {
+  readonly by: string;
+  readonly because: string | null;
+  readonly retires?: boolean;
+}): string {
+  const why = because === null || because === "" ? "" : `: ${because}`;
+  return retires ? `retired${why}` : `withdrawn: denied by ${by}${why}`;
+}
 
 /** Approved on record, and seen to answer well in this stage. */
-const mayServeAgain = ({ state, verified }: RecordedVersion): boolean =>
-  verified && (state === "retired" || state === "approved" || state === "serving");
+const mayServeAgain = ({ state, verified, collected = false }: RecordedVersion): boolean =>
+  verified && !collected && (state === "retired" || state === "approved" || state === "serving");
 
 const isOver = (state: RecordedState): boolean =>
   state === "denied" || state === "superseded" || state === "expired";
 
-function whyNot({ state, verified }: RecordedVersion): string {
+/** As it is told to whoever wants the version to serve. */
+export const COLLECTED_WORDS =
+  "its artifact is gone: modelfleet gc has collected it, as the fleet's retention says";
+
+function whyNot({ state, verified, collected = false }: RecordedVersion): string {
+  if (collected) return COLLECTED_WORDS;
   switch (state) {
     case "pending":
       return "nobody has approved it";

@@ -19,11 +19,18 @@ export interface PolicyFleet {
   readonly stages: readonly string[];
 }
 
-export interface WorkerScope extends PolicyScope {
+export interface PolicyPlace extends PolicyScope {
   /** The role that jobs and endpoints assume, which the worker passes to SageMaker. */
   readonly roleArn: string;
+}
+
+export interface WorkerScope extends PolicyPlace {
+  /** Stages that the worker's own credentials serve, with a region, a bucket or an execution role of their own. */
+  readonly apart?: readonly PolicyPlace[];
   /** Roles that the worker assumes to reach stages elsewhere. */
   readonly stageRoles: readonly string[];
+  /** ARNs of the secrets in AWS Secrets Manager that the settings refer to. */
+  readonly secrets?: readonly string[];
 }
 
 /**
@@ -32,19 +39,21 @@ export interface WorkerScope extends PolicyScope {
  * list_amazonsagemaker and list_amazons3.
  */
 export function workerPolicy(scope: WorkerScope): PolicyDocument {
+  const { apart = [], secrets = [] } = scope;
+  const places = [scope, ...apart];
   return policyDocument(
     ...jobs(scope),
     ...registry(scope),
-    ...endpoints(scope),
-    passRole(scope.roleArn),
-    ...objects(scope),
+    ...endpoints(places),
+    passRoles(places),
+    ...objects(places),
     ...(scope.stageRoles.length === 0 ? [] : [assumeRoles(scope.stageRoles)]),
+    ...(secrets.length === 0 ? [] : [readSecrets(secrets)]),
   );
 }
 
-export interface StagePolicyScope extends PolicyScope {
-  /** The role of the stage's account that its endpoints assume. */
-  readonly roleArn: string;
+/** `roleArn` is the role of the stage's account that its endpoints assume. */
+export interface StagePolicyScope extends PolicyPlace {
   /** Where models are copied from; the stage's own bucket when it is the same. */
   readonly homeBucket: string;
 }
@@ -54,9 +63,9 @@ export function stagePolicy(scope: StagePolicyScope): PolicyDocument {
   const home = { ...scope, bucket: scope.homeBucket };
   return policyDocument(
     { Sid: "Lists", Effect: "Allow", Action: STAGE_LISTS, Resource: "*" },
-    ...endpoints(scope),
-    passRole(scope.roleArn),
-    ...objects(scope),
+    ...endpoints([scope]),
+    passRoles([scope]),
+    ...objects([scope]),
     ...(home.bucket === scope.bucket
       ? []
       : [
@@ -65,12 +74,6 @@ export function stagePolicy(scope: StagePolicyScope): PolicyDocument {
             Effect: "Allow",
             Action: ["s3:GetObject", "s3:GetObjectTagging"],
             Resource: objectArns(home),
-          } as const,
-          {
-            Sid: "HomeBucket",
-            Effect: "Allow",
-            Action: "s3:ListBucket",
-            Resource: bucketArn(home),
           } as const,
         ]),
   );
@@ -82,19 +85,26 @@ const STAGE_LISTS = [
   "sagemaker:ListModels",
 ] as const;
 
-const passRole = (roleArn: string): PolicyStatement => ({
+const passRoles = (places: readonly PolicyPlace[]): PolicyStatement => ({
   Sid: "Roles",
   Effect: "Allow",
   Action: "iam:PassRole",
-  Resource: roleArn,
+  Resource: unique(places.map(({ roleArn }) => roleArn)),
   Condition: { StringEquals: { "iam:PassedToService": "sagemaker.amazonaws.com" } },
 });
 
-const assumeRoles = (roles: readonly string[]): PolicyStatement => ({
+export const assumeRoles = (roles: readonly string[]): PolicyStatement => ({
   Sid: "StageRoles",
   Effect: "Allow",
   Action: "sts:AssumeRole",
   Resource: roles,
+});
+
+export const readSecrets = (secrets: readonly string[]): PolicyStatement => ({
+  Sid: "Secrets",
+  Effect: "Allow",
+  Action: "secretsmanager:GetSecretValue",
+  Resource: secrets,
 });
 
 const JOB_KINDS = [
@@ -170,19 +180,26 @@ function registry(scope: PolicyScope): PolicyStatement[] {
 }
 
 /** Groups of the fleets' customers, and their versions. */
-export const registryArns = (scope: PolicyScope): string[] =>
-  scope.fleets.flatMap(({ name }) => [
-    arn(scope, "model-package-group", `${name}--*`),
-    arn(scope, "model-package", `${name}--*`),
-  ]);
+export const registryArns = (scope: PolicyScope): string[] => [
+  ...packageGroupArns(scope),
+  ...scope.fleets.map(({ name }) => arn(scope, "model-package", `${name}--*`)),
+];
 
-function endpoints(scope: PolicyScope): PolicyStatement[] {
-  const names = scope.fleets.flatMap(({ name, stages }) =>
-    stages.flatMap((stage) => [`${name}-${stage}`, `${name}-${stage}-*`]),
-  );
-  const named = (kind: string) => names.map((name) => arn(scope, kind, name));
-  const preprocessors = scope.fleets.map(({ name }) =>
-    arn(scope, "model", `${JOB_NAME_PREFIX}${name}-g*`),
+export const packageGroupArns = (scope: PolicyScope): string[] =>
+  scope.fleets.map(({ name }) => arn(scope, "model-package-group", `${name}--*`));
+
+/** Of the stages, and of what is for one customer or one generation there. */
+export const endpointArns = (scope: PolicyScope): string[] => namedAs(scope, "endpoint");
+
+const namedAs = (scope: PolicyScope, kind: string): string[] =>
+  scope.fleets
+    .flatMap(({ name, stages }) => stages.map((stage) => `${name}-${stage}`))
+    .flatMap((name) => [arn(scope, kind, name), arn(scope, kind, `${name}-*`)]);
+
+function endpoints(scopes: readonly PolicyScope[]): PolicyStatement[] {
+  const named = (kind: string) => scopes.flatMap((scope) => namedAs(scope, kind));
+  const preprocessors = scopes.flatMap((scope) =>
+    scope.fleets.map(({ name }) => arn(scope, "model", `${JOB_NAME_PREFIX}${name}-g*`)),
   );
   return [
     {
@@ -195,6 +212,7 @@ function endpoints(scope: PolicyScope): PolicyStatement[] {
         "sagemaker:DeleteEndpoint",
         "sagemaker:DeleteEndpointConfig",
         "sagemaker:DescribeEndpoint",
+        "sagemaker:DescribeEndpointConfig",
         "sagemaker:InvokeEndpoint",
         "sagemaker:ListTags",
         "sagemaker:UpdateEndpoint",
@@ -210,7 +228,7 @@ function endpoints(scope: PolicyScope): PolicyStatement[] {
         "sagemaker:DeleteModel",
         "sagemaker:ListTags",
       ],
-      Resource: [...named("model"), ...preprocessors],
+      Resource: unique([...named("model"), ...preprocessors]),
     },
   ];
 }
@@ -219,19 +237,19 @@ function endpoints(scope: PolicyScope): PolicyStatement[] {
  * The bucket is listed without a condition on the prefix: only who may list it is told that an object is not there,
  * and everybody else that it is forbidden (S3 API, HeadObject).
  */
-function objects(scope: PolicyScope): PolicyStatement[] {
+function objects(scopes: readonly PolicyScope[]): PolicyStatement[] {
   return [
     {
       Sid: "Objects",
       Effect: "Allow",
       Action: ["s3:AbortMultipartUpload", "s3:DeleteObject", "s3:GetObject", "s3:PutObject"],
-      Resource: objectArns(scope),
+      Resource: unique(scopes.flatMap(objectArns)),
     },
     {
       Sid: "Bucket",
       Effect: "Allow",
       Action: "s3:ListBucket",
-      Resource: bucketArn(scope),
+      Resource: unique(scopes.map(bucketArn)),
     },
   ];
 }
@@ -245,3 +263,5 @@ export const objectArns = (scope: PolicyScope): string[] =>
 
 const arn = ({ region, account }: PolicyScope, kind: string, name: string): string =>
   `arn:${partitionOf(region)}:sagemaker:${region}:${account}:${kind}/${name}`;
+
+const unique = (values: readonly string[]): string[] => [...new Set(values)];

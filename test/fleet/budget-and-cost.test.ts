@@ -27,14 +27,11 @@ describe("the cost estimate", () => {
   const cycle = {
     trainingJobs: 100,
     trainingInstanceType: "ml.m5.large",
-    endpointInstanceType: "ml.m5.xlarge",
-    endpointInstances: 2,
   };
 
-  test("is jobs by the time they took before, and instances by the month", () => {
+  test("is jobs by the time they took before", () => {
     expect(estimateCost({ ...cycle, secondsPerJob: 360 })).toEqual({
       trainingUsd: 1.15,
-      endpointUsdPerMonth: 335.8,
       secondsPerJob: 360,
     });
   });
@@ -46,7 +43,6 @@ describe("the cost estimate", () => {
   test("does not guess a price it does not know", () => {
     expect(estimateCost({ ...cycle, trainingInstanceType: "ml.new.large" })).toMatchObject({
       trainingUsd: null,
-      endpointUsdPerMonth: 335.8,
     });
   });
 });

@@ -3,6 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { assertBudgetPriced, budgetRefusal, dollars } from "../../fleet/cost-budget.js";
 import { estimateTraining } from "../../fleet/cost.js";
+import { endpointCosts, sumOfEndpoints } from "../../fleet/endpoint-cost.js";
 import { shareCost } from "../../fleet/cost-shares.js";
 import { budgetSchema, pricesSchema } from "../../fleet/budget.schema.js";
 import { instancesOf } from "../../fleet/instances.js";
@@ -29,6 +30,67 @@ describe("the price of an instance", () => {
     ["an unknown type", "ml.new.large", "us-east-1"],
   ])("is not guessed for %s", (_title, type, region) => {
     expect(priceOf(type, { region })).toBeNull();
+  });
+});
+
+describe("the endpoints of a fleet", () => {
+  const endpoint = {
+    kind: "multi-model",
+    instanceType: "ml.m5.xlarge",
+    instances: 1,
+    naming: "versioned",
+  } as const;
+  const account = "111111111111";
+  const one = () => 1;
+
+  test("cost what each stage has in place of the fleet's instances", () => {
+    const stages = [
+      { name: "sandbox", account, instanceType: "ml.t2.medium" },
+      { name: "qa", account },
+      { name: "prod", account, instances: 3 },
+    ];
+    const costs = endpointCosts({ endpoint, stages }, { endpoints: one });
+    expect(costs).toEqual([
+      { stage: "sandbox", instanceType: "ml.t2.medium", instances: 1, usdPerMonth: 40.88 },
+      { stage: "qa", instanceType: "ml.m5.xlarge", instances: 1, usdPerMonth: 167.9 },
+      { stage: "prod", instanceType: "ml.m5.xlarge", instances: 3, usdPerMonth: 503.7 },
+    ]);
+    expect(sumOfEndpoints(costs)).toBe(712.48);
+  });
+
+  test("are priced in the stage's own region: one whose price is not known makes the sum unknown", () => {
+    const stages = [
+      { name: "sandbox", account },
+      { name: "prod", account, region: "eu-central-1" },
+    ];
+    const costs = endpointCosts({ endpoint, stages }, { endpoints: one });
+    expect(costs.map(({ usdPerMonth }) => usdPerMonth)).toEqual([167.9, null]);
+    expect(sumOfEndpoints(costs)).toBeNull();
+    const prices = { "ml.m5.xlarge": 0.25 };
+    const priced = endpointCosts({ endpoint, stages }, { endpoints: one, prices });
+    expect(sumOfEndpoints(priced)).toBe(365);
+  });
+
+  test("are one for each customer where customers have their own, as many as the stage serves", () => {
+    const dedicated = { kind: "dedicated", instanceType: "ml.m5.xlarge", instances: 1 } as const;
+    const stages = [
+      { name: "sandbox", account },
+      { name: "prod", account, instances: 2 },
+    ];
+    const costs = endpointCosts(
+      { endpoint: dedicated, stages },
+      { endpoints: (stage) => (stage === "prod" ? 2 : 5) },
+    );
+    expect(costs).toMatchObject([{ instances: 5 }, { instances: 4 }]);
+  });
+
+  test("cost nothing by the month when they are serverless", () => {
+    const serverless = { kind: "serverless", memorySizeInMb: 2048, maxConcurrency: 5 } as const;
+    const costs = endpointCosts(
+      { endpoint: serverless, stages: [{ name: "prod", account }] },
+      { endpoints: one },
+    );
+    expect([costs, sumOfEndpoints(costs)]).toEqual([[], null]);
   });
 });
 

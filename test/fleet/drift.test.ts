@@ -18,7 +18,7 @@ import {
   populationStability,
   type Cell,
 } from "../../fleet/drift-statistics.js";
-import { daily, weekly } from "../../fleet/schedule.js";
+import { daily, monthly, weekly } from "../../fleet/schedule.js";
 
 /** Ten equal bins of the reference; the shares given of the new window. */
 const bins = (newest: readonly number[], reference = newest.map(() => 100)): Cell[] =>
@@ -213,16 +213,29 @@ describe("a fleet file", () => {
   test.each<[object, RegExp]>([
     [{ psi: 0 }, /must be above 0: 0\.1 is a moderate shift/],
     [{ psi: -1 }, /must be above 0/],
+    [{ psi: 11 }, /at most 10: .*nothing would ever exceed it/],
     [{ ks: 0 }, /must be above 0/],
+    [{ ks: 1 }, /must be below 1/],
     [{ error: { ratio: 1 } }, /must be above 1/],
     [{ error: { ratio: 1.2, sample: 5 } }, /at least 30/],
     [{ coolDown: "2h" }, /from 1d to 365d/],
+    [{ coolDown: "6d" }, /is 6d, and the schedule looks every 7d at the most often/],
+    [{ schedule: monthly({ day: 1, at: "05:00" }), coolDown: "27d" }, /looks every 28d/],
     [{ coolDown: "soon" }, /a whole number with its unit/],
     [{ minimumRows: 3 }, /at least 50/],
     [{ treshold: 1 }, /[Uu]nrecognized key/],
     [{ schedule: daily({ at: "noon" }) }, /./],
   ])("%j is refused with a sentence", (drift, message) => {
     expect(refused(drift)).toMatch(message);
+  });
+
+  test.each([
+    [schedule, "7d"],
+    [daily({ at: "05:00" }), "1d"],
+    [monthly({ day: 1, at: "05:00" }), "30d"],
+    [weekly({ day: "MON-FRI", at: "05:00", timezone: "Europe/Berlin" }), "2d"],
+  ])("a cool-down that lasts until the next look will do", (often, coolDown) => {
+    expect(refused({ schedule: often, coolDown })).toBeUndefined();
   });
 
   test("a column to ignore must be there, and one must be left", () => {

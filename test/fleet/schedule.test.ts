@@ -4,7 +4,8 @@ import { describe, expect, test } from "vitest";
 import { calendar, cron, monthly, quarterly } from "../../index.js";
 import { calendarWords } from "../../fleet/calendar.js";
 import { secondsOf, durationText } from "../../fleet/duration.js";
-import { dueCycle, skippedTimes, timesOf, timetableOf } from "../../fleet/schedule.js";
+import { dueCycle } from "../../fleet/schedule.js";
+import { skippedTimes, timesOf, timetableOf } from "../../fleet/timetable.js";
 import { scheduleSchema, type ScheduleInput } from "../../fleet/schedule.schema.js";
 import { isTimeZone } from "../../fleet/time-zone.js";
 

@@ -2,6 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { fleetDeclarationSchema, type FleetDeclarationInput } from "../../fleet/spec.schema.js";
 import {
+  assertOwnBucket,
   endpointOfStage,
   homeAccount,
   isStaged,
@@ -13,6 +14,7 @@ import {
   multiModelEndpoint,
   postgres,
   script,
+  sharded,
   serverlessEndpoint,
 } from "../../index.js";
 
@@ -84,6 +86,12 @@ describe("refused, with the field named", () => {
       'stages.1.bucket: models-prod is the bucket of stage "sandbox" in account 111111111111 too',
     ],
     [
+      "one bucket in two regions",
+      [sandbox, { ...prod, region: "us-east-1" }, { ...prod, name: "eu", region: "eu-west-1" }],
+      'stages.2.bucket: models-prod is the bucket of stage "prod" in us-east-1 too',
+    ],
+    ["an account that is none", [{ name: "sandbox", account: "1111" }], "is 12 digits"],
+    [
       "another account without a role",
       [sandbox, { ...prod, role: undefined }],
       "stages.1.role: is needed, as account 333333333333 is not the home account 111111111111",
@@ -150,6 +158,11 @@ describe("refused, with the field named", () => {
   });
 });
 
+test("a fleet of sharded training has stages as any other", () => {
+  const stages: Stages = [sandbox, { ...sandbox, name: "prod", approval: "stage" }];
+  expect(issuesOf(aFleet(stages, { training: sharded("../training") }))).toEqual([]);
+});
+
 test("a stage takes from the worker's settings what it leaves open", () => {
   const home = {
     ...{ account: "111111111111", region: "eu-central-1" },
@@ -162,6 +175,16 @@ test("a stage takes from the worker's settings what it leaves open", () => {
     ...{ name: "prod", account: "333333333333", region: "eu-central-1", bucket: "models-prod" },
     ...{ roleArn: prod.executionRole, role: prod.role, externalId: "x1" },
   });
+});
+
+test("the worker's own bucket is no bucket of a stage elsewhere", () => {
+  const home = { account: sandbox.account, bucket: prod.bucket };
+  expect(() => assertOwnBucket({ ...sandbox, bucket: prod.bucket }, home)).not.toThrow();
+  expect(() => assertOwnBucket(sandbox, home)).not.toThrow();
+  expect(() => assertOwnBucket(prod, { ...home, bucket: "home" })).not.toThrow();
+  expect(() => assertOwnBucket(prod, home)).toThrow(
+    'stage "prod" is in account 333333333333, and its bucket models-prod is MODELFLEET_BUCKET of the home account 111111111111',
+  );
 });
 
 test("the home account is the first stage's, unless the file says otherwise", () => {

@@ -159,6 +159,7 @@ describe("in a stage's account", () => {
     expect(may("sagemaker:CreateTrainingJob", `${there}:training-job/mf-x`)).toBe(false);
     expect(may("sagemaker:UpdateModelPackage", `${there}:model-package/x--y/1`)).toBe(false);
     expect(may("s3:PutObject", "arn:aws:s3:::models-of-ours/fleets/flight-delays/x")).toBe(false);
+    expect(may("s3:ListBucket", "arn:aws:s3:::models-of-ours")).toBe(false);
   });
 
   test("comes in by a role that the worker may assume, and no other", () => {
