@@ -62,7 +62,8 @@ async function supersede(
     }
 }
 
-async function wakeWatcher(
+/** It comes for as long as versions wait or serve there; one that is at work hears that it is wanted. */
+export async function wakeWatcher(
   { ledger, temporal, watchSeconds }: AnnounceDependencies,
   place: WatchRegistryInput,
 ): Promise<void> {

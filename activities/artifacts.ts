@@ -2,10 +2,11 @@
 import { log } from "@temporalio/activity";
 import type { Client } from "@temporalio/client";
 import { hasOwnEndpoint, replacesInPlace } from "../fleet/serving.js";
-import { withdrawalWords } from "../fleet/way-back.js";
+import { COLLECTED_WORDS, withdrawalWords } from "../fleet/way-back.js";
 import type { Publication } from "../workflows/messages.js";
 import { rejectRequests, type RejectedRequest } from "./answer-releases.js";
 import { atStage, type AtStage, type StageReach } from "./at-stage.js";
+import { waitWhileClosed } from "./closed-stage.js";
 import { inParallel } from "./in-parallel.js";
 import {
   readAskedVersions,
@@ -52,10 +53,13 @@ const COPIES_AT_A_TIME = 8;
 export const createArtifactActivities = (dependencies: ArtifactDependencies) => ({
   /**
    * Rejects (in the ledger, and by signal to its release workflow) what cannot be published: an artifact that
-   * is gone, a version without an approval on record, one older than what serves. The rest is in place. Heartbeats.
+   * is gone, a version without an approval on record, one older than what serves. The rest is in place. A stage
+   * elsewhere that is closed to the worker is tried again. Heartbeats.
    */
   copyArtifacts: (batch: PublicationBatch): Promise<CopyReport> =>
-    withHeartbeat(() => copyBatch(dependencies, batch)),
+    withHeartbeat(() =>
+      waitWhileClosed(dependencies.ledger, batch, () => copyBatch(dependencies, batch)),
+    ),
 });
 export type ArtifactActivities = ReturnType<typeof createArtifactActivities>;
 
@@ -76,6 +80,9 @@ async function copyBatch(
     // An earlier attempt may have come to its copy before the denial came.
     if (because !== null && isOverwriting(version)) overwritten.add(request.customerKey);
   }
+  // Before the stage is reached: while it is closed, who was denied need not wait with those who were not.
+  await rejectRequests(dependencies, place, rejected);
+  const refusals = rejected.length;
   // The rows come first: a copy that nobody knows of could not be put back.
   await recordCopied(
     dependencies.ledger,
@@ -93,7 +100,7 @@ async function copyBatch(
         overwritten.add(request.customerKey);
     });
   }
-  await rejectRequests(dependencies, place, rejected);
+  await rejectRequests(dependencies, place, rejected.slice(refusals));
   const copied = publications.length - rejected.length;
   log.info("artifacts copied", { ...place, copied, rejected: rejected.length });
   return { rejected: rejected.map(refused), overwritten: [...overwritten] };
@@ -126,6 +133,7 @@ export function refusalOf(asked: AskedVersion | undefined): string | null {
   if (asked === undefined || !release || isUnapproved(asked))
     return "no approval on record: a person or the fleet's policy approves a version first";
   if (release.withdrawal !== null) return withdrawalWords(release.withdrawal);
+  if (release.collected) return COLLECTED_WORDS;
   if (release.state === "denied") return `${release.decidedBy ?? "somebody"} denied it`;
   if (asked.stageApproval === "stage" && !asked.isStageApproved)
     return "nobody has approved it for this stage, which wants an approval of its own";

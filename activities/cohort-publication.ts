@@ -3,12 +3,15 @@ import { activityInfo, log } from "@temporalio/activity";
 import { WorkflowNotFoundError, type Client } from "@temporalio/client";
 import { LIMITS } from "../fleet/limits.js";
 import { endpointName } from "../fleet/names.js";
+import { promotionStages } from "../fleet/stages.js";
 import { cohortPublished, type CohortPublished } from "../workflows/messages.js";
 import { refusalOf } from "./artifacts.js";
 import { atStage, type AtStage, type StageReach } from "./at-stage.js";
+import { waitWhileClosed } from "./closed-stage.js";
 import { inParallel } from "./in-parallel.js";
 import {
   readMemberKeys,
+  readRejectedElsewhere,
   recordPageServing,
   recordPublished,
   recordSample,
@@ -20,7 +23,7 @@ import {
   type LockedMember,
   type RejectedMember,
 } from "./ledger/cohort-members.js";
-import { learnSizes, readCohort, readStanding } from "./ledger/cohorts.js";
+import { learnSizes, readCohort, readStanding, type Cohort } from "./ledger/cohorts.js";
 import {
   readAskedVersions,
   recordCopied,
@@ -68,24 +71,24 @@ export const createCohortPublicationActivities = (dependencies: CohortPublicatio
   /**
    * Puts the artifacts of the next members where the endpoint loads its models from, under names of their own: no
    * customer notices yet. A member whose artifact is gone, or that a newer version has overtaken, is rejected in the
-   * ledger. Heartbeats.
+   * ledger; one that another stage has rejected is left out. Heartbeats.
    */
   copyCohortPage: (page: CohortPage): Promise<PageReport> =>
-    withHeartbeat(async () => copyPage(await atStage(dependencies, page), page)),
+    inStage(dependencies, page, (there) => copyPage(there, page)),
 
   /**
    * Asks a sample of the members, spread over the cohort, for the predictions that training made. Those that answer
    * otherwise are rejected in the ledger. Heartbeats.
    */
   verifyCohort: (place: CohortPlace): Promise<SampleVerdict> =>
-    withHeartbeat(async () => verifySample(await atStage(dependencies, place), place)),
+    inStage(dependencies, place, (there) => verifySample(there, place)),
 
   /**
    * Lets the next members serve, and points their customers to them; with `verify` only those that answer as in
    * training. Whoever was denied meanwhile does not begin to serve. Heartbeats.
    */
   pointCohortPage: (page: CohortPage & { readonly verify: boolean }): Promise<PageReport> =>
-    withHeartbeat(async () => pointPage(await atStage(dependencies, page), page)),
+    inStage(dependencies, page, (there) => pointPage(there, page)),
 
   /**
    * Tells the release what became of the members. With a reason why the cohort cannot be published, those that do
@@ -97,7 +100,28 @@ export const createCohortPublicationActivities = (dependencies: CohortPublicatio
 });
 export type CohortPublicationActivities = ReturnType<typeof createCohortPublicationActivities>;
 
-const isOpen = (state: string): boolean => state === "approved" || state === "published";
+/** A stage elsewhere that is closed holds the cohort up, and rejects none of it. */
+const inStage = <T>(
+  dependencies: CohortPublicationDependencies,
+  place: CohortPlace,
+  work: (there: StageDependencies) => Promise<T>,
+): Promise<T> =>
+  withHeartbeat(() =>
+    waitWhileClosed(dependencies.ledger, place, async () =>
+      work(await atStage(dependencies, place)),
+    ),
+  );
+
+/** Nobody has to have approved it where the stage asks for no approval. */
+async function isOpen(
+  { ledger }: StageDependencies,
+  { fleet, stage }: CohortPlace,
+  { state, specHash }: Cohort,
+): Promise<boolean> {
+  if (state !== "pending") return state === "approved" || state === "published";
+  const stages = promotionStages(await readSpec(ledger, { fleet, specHash }));
+  return stages.find(({ name }) => name === stage)?.approval === "none";
+}
 
 const reportOf = (keys: readonly string[]): PageReport => ({
   after: keys.length < LIMITS.cohortPage ? null : (keys.at(-1) ?? null),
@@ -110,12 +134,18 @@ async function copyPage(
 ): Promise<PageReport> {
   const { ledger } = dependencies;
   const { fleet, stage, version } = place;
-  if (!isOpen((await readCohort(ledger, place)).state)) return { after: null, stopped: true };
+  if (!(await isOpen(dependencies, place, await readCohort(ledger, place))))
+    return { after: null, stopped: true };
   const keys = await readMemberKeys(ledger, place, { after, limit: LIMITS.cohortPage });
+  const failed = await readRejectedElsewhere(ledger, place, keys);
+  // Approved since: it does not go on all the same.
+  await rejectNamed(ledger, place, failed);
+  const out = new Set(failed.map(({ customerKey }) => customerKey));
+  const left = keys.filter((customerKey) => !out.has(customerKey));
   const asked = await readAskedVersions(
     ledger,
     place,
-    keys.map((customerKey) => ({ customerKey, version })),
+    left.map((customerKey) => ({ customerKey, version })),
   );
   const accepted = asked.filter(
     (member) => refusalOf(member) === null && member.publication?.state !== "serving",
@@ -198,18 +228,19 @@ async function pointPage(
   { after, verify, ...place }: CohortPage & { readonly verify: boolean },
 ): Promise<PageReport> {
   const { ledger } = dependencies;
-  const { state, modelPackageArn } = await readCohort(ledger, place);
+  const cohort = await readCohort(ledger, place);
+  const isStopped = !(await isOpen(dependencies, place, cohort));
   // An attempt that died may have moved pointers of the page and not the ledger: those are put back.
   const isFirst = activityInfo().attempt === 1;
-  if (!isOpen(state) && isFirst) return { after: null, stopped: true };
+  if (isStopped && isFirst) return { after: null, stopped: true };
   const keys = await readMemberKeys(ledger, place, { after, limit: LIMITS.cohortPage });
   const verified = verify ? await verifyPage(dependencies, place, keys) : {};
   const { serving } = await recordPageServing(ledger, place, { keys, verified }, async (step) => {
-    await putPointers(dependencies, place, step.serve, modelPackageArn);
+    await putPointers(dependencies, place, step.serve, cohort.modelPackageArn);
     if (!isFirst) await restorePointers(dependencies, place, step.leave);
   });
   log.info("cohort pointed to", { ...place, of: keys.length, serving });
-  return isOpen(state) ? reportOf(keys) : { after: null, stopped: true };
+  return isStopped ? { after: null, stopped: true } : reportOf(keys);
 }
 
 /** Those of the page that are ready. */
@@ -274,6 +305,7 @@ async function answer(
   await recordPublished(ledger, place);
   const standing = await readStanding(ledger, place);
   const outcome: CohortPublished = {
+    stage: place.stage,
     version: place.version,
     serving: standing.serving,
     rejected: standing.rejected,

@@ -1,19 +1,27 @@
 /** What the release of a cohort needs beside its publication: its deadlines, its decision on record, its errands. */
 import { UpdateModelPackageCommand, type SageMakerClient } from "@aws-sdk/client-sagemaker";
 import type { Client } from "@temporalio/client";
+import { defineSearchAttributeKey } from "@temporalio/common";
 import type pg from "pg";
+import { SEARCH_ATTRIBUTES } from "../fleet/search-attributes.js";
 import {
+  DEFAULT_PACE,
   publishCohort,
+  TASK_QUEUES,
   withdrawMembers,
+  workflowIds,
   WORKFLOWS,
   type CohortPublication,
   type CohortWithdrawal,
+  type Decision,
   type Pace,
+  type WithdrawModelInput,
 } from "../workflows/messages.js";
 import { approvalOf, type FoundApproval } from "./approval.js";
 import {
   newerCohort,
   readCohort,
+  readServed,
   recordCohortVerdict,
   resolveMembers,
   type CohortRef,
@@ -46,7 +54,8 @@ export const createCohortReleaseActivities = (dependencies: CohortReleaseDepende
 
   /**
    * Approves or rejects the cohort in the registry, which everybody trusts, and then each of its members in the
-   * ledger, but for those that the decision leaves out. Returns the names that are no members'. Heartbeats.
+   * ledger, but for those that the decision leaves out: whichever of them a stage serves, as it takes what nobody has
+   * approved, is withdrawn. Returns the names that are no members'. Heartbeats.
    */
   recordCohortDecision: (input: CohortVerdict): Promise<{ unknown: readonly string[] }> =>
     withHeartbeat(() => record(dependencies, input)),
@@ -76,7 +85,7 @@ export const createCohortReleaseActivities = (dependencies: CohortReleaseDepende
 export type CohortReleaseActivities = ReturnType<typeof createCohortReleaseActivities>;
 
 async function record(
-  { ledger, sagemaker }: CohortReleaseDependencies,
+  { ledger, sagemaker, temporal }: CohortReleaseDependencies,
   verdict: CohortVerdict,
 ): Promise<{ unknown: readonly string[] }> {
   const { decision, state } = verdict;
@@ -90,5 +99,27 @@ async function record(
     }),
   );
   await recordCohortVerdict(ledger, { ...verdict, except: keys });
+  const { fleet, version } = verdict;
+  const leftOut: Decision = { verdict: "deny", by: decision.by, note: "left out of its cohort" };
+  for (const { customerKey, stage } of await readServed(ledger, verdict, keys))
+    await startWithdrawal(temporal, {
+      ...{ fleet, stage, customerKey, version, decision: leftOut, pace: DEFAULT_PACE },
+    });
   return { unknown };
+}
+
+/** One that was started by an earlier attempt goes on. */
+async function startWithdrawal(temporal: Client, input: WithdrawModelInput): Promise<void> {
+  const { fleet, customerKey, version } = input;
+  await temporal.workflow.start(WORKFLOWS.withdrawModel, {
+    workflowId: workflowIds.withdrawModel(fleet, customerKey, version),
+    taskQueue: TASK_QUEUES.control,
+    args: [input],
+    workflowIdConflictPolicy: "USE_EXISTING",
+    typedSearchAttributes: [
+      { key: defineSearchAttributeKey(SEARCH_ATTRIBUTES.fleet, "KEYWORD"), value: fleet },
+      { key: defineSearchAttributeKey(SEARCH_ATTRIBUTES.customer, "KEYWORD"), value: customerKey },
+    ],
+    staticSummary: `Withdraw version ${version} of ${customerKey} of ${fleet}`,
+  });
 }

@@ -6,7 +6,12 @@ import { WorkflowNotFoundError, type Client } from "@temporalio/client";
 import { FAILURES } from "../fleet/errors.js";
 import { LIMITS } from "../fleet/limits.js";
 import { endpointName, s3Keys, targetModel } from "../fleet/names.js";
-import { membersWithdrawn, workflowIds, type Decision } from "../workflows/messages.js";
+import {
+  deny as denyRelease,
+  membersWithdrawn,
+  workflowIds,
+  type Decision,
+} from "../workflows/messages.js";
 import { permanent } from "./application-failure.js";
 import { atStage, type AtStage, type StageReach } from "./at-stage.js";
 import type { CohortPage } from "./cohort-publication.js";
@@ -22,9 +27,11 @@ import {
   recordNothingToMoveFor,
   recordPageWayBack,
   recordRemovedFor,
+  stagesOfCohort,
   type Move,
 } from "./ledger/cohort-withdrawals.js";
-import { learnSizes, readCohort, type CohortState } from "./ledger/cohorts.js";
+import { isServedAnywhere, learnSizes, readCohort, type Cohort } from "./ledger/cohorts.js";
+import { cohortUnderWay } from "./ledger/promotions.js";
 import type { StageRef } from "./ledger/publications.js";
 import type { CustomerVersion } from "./ledger/withdrawals.js";
 import { withHeartbeat } from "./patience.js";
@@ -62,11 +69,13 @@ const OBJECTS_PER_DELETION = 1000;
 
 export const createCohortWithdrawalActivities = (dependencies: CohortWithdrawalDependencies) => ({
   /**
-   * Rejects the cohort in the registry, and then every member in the ledger: from then on nobody publishes one.
+   * Rejects the cohort in the registry, and then every member in the ledger: from then on nobody publishes one, and
+   * its release carries it into no further stage. Returns the stages that it has reached, the last of promotion first.
    * Throws WithdrawalRefused, with nothing changed, when there is nothing to withdraw. Heartbeats.
    */
-  recordCohortWithdrawal: (input: CohortPlace & { readonly decision: Decision }): Promise<void> =>
-    withHeartbeat(() => deny(dependencies, input)),
+  recordCohortWithdrawal: (
+    input: CohortPlace & { readonly decision: Decision },
+  ): Promise<{ stages: string[] }> => withHeartbeat(() => deny(dependencies, input)),
 
   /**
    * Lets the versions to go back to serve the next members' customers. Before the endpoint is refreshed a sample of
@@ -90,14 +99,20 @@ export const createCohortWithdrawalActivities = (dependencies: CohortWithdrawalD
 export type CohortWithdrawalActivities = ReturnType<typeof createCohortWithdrawalActivities>;
 
 async function deny(
-  { ledger, sagemaker }: CohortWithdrawalDependencies,
+  dependencies: CohortWithdrawalDependencies,
   { decision, ...place }: CohortPlace & { readonly decision: Decision },
-): Promise<void> {
+): Promise<{ stages: string[] }> {
+  const { ledger, sagemaker } = dependencies;
   const { fleet, version } = place;
   const cohort = await readCohort(ledger, place);
+  const reached = await stagesOfCohort(ledger, place);
+  const stages = reached.length === 0 ? [place.stage] : reached;
   // On record already, by an earlier attempt or an earlier run: it was not refused then.
-  if (cohort.state === "withdrawn") return;
-  const refused = refusalOf(cohort.state);
+  if (cohort.state === "withdrawn") {
+    await tellRelease(dependencies, cohort, decision);
+    return { stages };
+  }
+  const refused = await refusalOf(ledger, cohort);
   if (refused !== null)
     throw permanent(FAILURES.withdrawalRefused, {
       message: `version ${version} of all customers of fleet "${fleet}" ${refused}`,
@@ -105,21 +120,43 @@ async function deny(
     });
   await rejectInRegistry(sagemaker, cohort.modelPackageArn, decision);
   await recordCohortWithdrawal(ledger, {
-    ...place,
+    ...{ fleet, version, stages },
     by: decision.by,
     because: decision.note ?? null,
     workflowId: workflowIds.withdrawCohort(fleet, version),
   });
   await learnSizes(ledger, ["releases", "publications", "withdrawals"]);
+  await tellRelease(dependencies, cohort, decision);
+  return { stages };
 }
 
-function refusalOf(state: CohortState): string | null {
+/** One that is on its way through the stages goes no further; one that asked for this has ended. */
+async function tellRelease(
+  { ledger, temporal }: CohortWithdrawalDependencies,
+  cohort: Cohort,
+  { by, note = "it is being withdrawn" }: Decision,
+): Promise<void> {
+  const workflowId = await cohortUnderWay(ledger, cohort);
+  if (workflowId === null) return;
+  try {
+    await temporal.workflow.getHandle(workflowId).signal(denyRelease, { by, note });
+  } catch (error) {
+    if (!(error instanceof WorkflowNotFoundError)) throw error;
+  }
+}
+
+async function refusalOf(
+  ledger: CohortWithdrawalDependencies["ledger"],
+  cohort: Cohort,
+): Promise<string | null> {
+  const { state } = cohort;
   switch (state) {
     case "pending":
-      return "waits for a decision and does not serve: deny it";
+      return "waits for a decision: deny it";
     case "superseded":
     case "expired":
-      return `does not serve: it is ${state}`;
+      // A stage that takes what nobody has approved may serve it all the same.
+      return (await isServedAnywhere(ledger, cohort)) ? null : `does not serve: it is ${state}`;
     // Denied while it was being published: some of its members may serve.
     case "denied":
     case "approved":
@@ -287,7 +324,8 @@ async function answer(
   }: CohortPlace & { readonly withdrawWorkflowId: string; readonly because: string | null },
 ): Promise<void> {
   const counts = await countWithdrawals(ledger, place);
-  const told = { ...counts, version: place.version, because: because ?? counts.because };
+  const { stage, version } = place;
+  const told = { ...counts, stage, version, because: because ?? counts.because };
   try {
     await temporal.workflow.getHandle(withdrawWorkflowId).signal(membersWithdrawn, told);
   } catch (error) {

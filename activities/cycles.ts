@@ -5,7 +5,7 @@ import { FAILURES } from "../fleet/errors.js";
 import { specHash } from "../fleet/names.js";
 import { mostParallel } from "../fleet/search-size.js";
 import type { FleetSpec } from "../fleet/spec.schema.js";
-import { homeAccount } from "../fleet/stages.js";
+import { assertOwnBucket, homeAccount } from "../fleet/stages.js";
 import type { Window } from "../fleet/window.js";
 import type { CycleReport } from "../workflows/messages.js";
 import { permanent } from "./application-failure.js";
@@ -23,6 +23,8 @@ export interface CycleDependencies {
   readonly ledger: pg.Pool;
   /** The AWS account that this worker's credentials belong to. */
   readonly account: string;
+  /** The worker's own, in that account. */
+  readonly bucket: string;
   /** Where its jobs run, and by whose prices they are billed. */
   readonly region: string;
   /** The account's quota of training jobs at a time, shared by all fleets and workers. */
@@ -62,17 +64,20 @@ export interface CloseCycleInput extends CycleRef {
 export const createCycleActivities = ({
   ledger,
   account,
+  bucket,
   region,
   maxTrainingJobs,
 }: CycleDependencies) => ({
   /**
    * Records the spec and the cycle. A cycle that exists is opened again: same id, its data exported anew. Throws
-   * AccountMismatch, or SpecInvalid for jobs that the quota has no room for, for a budget over instances whose price is
-   * not known, and for training that numbers its versions otherwise than the fleet has, before anything is recorded.
+   * AccountMismatch, or SpecInvalid for a stage elsewhere that names the worker's bucket, for jobs that the quota has no
+   * room for, for a budget over instances whose price is not known, and for training that numbers its versions
+   * otherwise than the fleet has, before anything is recorded; CycleCollected for a cycle whose artifacts retention has taken.
    */
   async openCycle(input: OpenCycleInput): Promise<{ specHash: string }> {
     const spec = parseSpec(input.spec, input.spec.name);
     if (homeAccount(spec) !== account) throw accountMismatch(spec, account);
+    for (const stage of spec.stages) assertOwnBucket(stage, { account, bucket });
     const { testing = false, cause = null } = input;
     if (spec.training.kind === "sharded") assertInstances(spec.training.instances, maxTrainingJobs);
     else if (spec.tuning !== undefined)
@@ -130,7 +135,7 @@ async function recordOpened(
     readonly hash: string;
   },
 ): Promise<void> {
-  await ledger.query(
+  const { rowCount } = await ledger.query(
     `with spec as (
        insert into fleet_specs (fleet, spec_hash, spec) values ($1, $2, $3) on conflict do nothing),
      told as (delete from notifications where fleet = $1 and cycle = $4 and kind = 'budget')
@@ -142,7 +147,8 @@ async function recordOpened(
            window_ceiling = excluded.window_ceiling, workflow_id = excluded.workflow_id,
            forced = excluded.forced, testing = excluded.testing, cause = excluded.cause, state = excluded.state,
            rows = null, prepared = null, transformed = null, generation = null, reason = null,
-           over_budget = null, ended_at = null`,
+           over_budget = null, ended_at = null
+       where cycles.collected_at is null`,
     [
       o.spec.name,
       o.hash,
@@ -156,7 +162,15 @@ async function recordOpened(
       o.cause,
     ],
   );
+  if (rowCount === 0) throw collected(o.spec.name, o.cycle);
 }
+
+/** Its jobs would be found by their names, completed, and what they made is gone. */
+const collected = (fleet: string, cycle: string) =>
+  permanent(FAILURES.cycleCollected, {
+    message: `cycle ${cycle} of fleet "${fleet}" is not run again: modelfleet gc has collected what its jobs made`,
+    hint: "run a cycle for another time, such as now: leave --at out",
+  });
 
 function accountMismatch(spec: FleetSpec, account: string) {
   const [stage] = spec.stages;

@@ -1,5 +1,5 @@
 /** Takes down a fleet, or one of its stages: everything that it has made, and only that. */
-import { DeleteObjectsCommand, ListObjectsV2Command, type S3Client } from "@aws-sdk/client-s3";
+import type { S3Client } from "@aws-sdk/client-s3";
 import {
   DeleteEndpointCommand,
   DeleteEndpointConfigCommand,
@@ -32,7 +32,9 @@ import {
 import { atStage, type StageReach } from "./at-stage.js";
 import { inParallel } from "./in-parallel.js";
 import { countRows, forgetFleet, forgetStage, readKnownEndpoints } from "./ledger/destruction.js";
+import { deleteObjects, objectPages } from "./object-pages.js";
 import { patiently, pause, withHeartbeat } from "./patience.js";
+import { unlessGone } from "./unless-gone.js";
 
 export interface DestructionDependencies extends StageReach {
   readonly s3: S3Client;
@@ -267,14 +269,6 @@ async function destroyPackages(
   log.info("model packages destroyed", { fleet, groups: groups.length });
 }
 
-async function unlessGone(remove: () => Promise<unknown>): Promise<void> {
-  try {
-    await patiently(remove);
-  } catch (error) {
-    if (!refusedWith(error, /^Could not find |does not exist/)) throw error;
-  }
-}
-
 /** Its closing slash keeps a fleet apart from one whose name begins alike. */
 const prefixOf = ({ fleet, stage }: FleetPart): string =>
   stage === undefined ? s3Keys.fleet(fleet) : s3Keys.stage(fleet, stage);
@@ -285,7 +279,7 @@ async function countObjects(sites: readonly Site[], part: FleetPart) {
   for (const { s3, bucket } of storesOf(sites))
     for await (const page of objectPages(s3, bucket, prefix)) {
       count += page.length;
-      bytes += page.reduce((sum, { Size = 0 }) => sum + Size, 0);
+      bytes += page.reduce((sum, { size }) => sum + size, 0);
     }
   return { prefix: `s3://${sites[0]?.bucket ?? ""}/${prefix}`, count, bytes };
 }
@@ -295,19 +289,6 @@ async function destroyObjects(
   part: FleetPart,
 ): Promise<void> {
   for (const { s3, bucket } of storesOf(await sitesOf(dependencies, part)))
-    for await (const page of objectPages(s3, bucket, prefixOf(part))) {
-      const Objects = page.map(({ Key }) => ({ Key }));
-      const Delete = { Objects, Quiet: true };
-      if (Objects.length > 0) await s3.send(new DeleteObjectsCommand({ Bucket: bucket, Delete }));
-    }
-}
-
-async function* objectPages(s3: S3Client, Bucket: string, Prefix: string) {
-  let ContinuationToken: string | undefined;
-  do {
-    const token = ContinuationToken === undefined ? {} : { ContinuationToken };
-    const page = await s3.send(new ListObjectsV2Command({ Bucket, Prefix, ...token }));
-    yield page.Contents ?? [];
-    ContinuationToken = page.NextContinuationToken;
-  } while (ContinuationToken !== undefined);
+    for await (const page of objectPages(s3, bucket, prefixOf(part)))
+      await deleteObjects(s3, bucket, page);
 }

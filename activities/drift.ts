@@ -1,6 +1,5 @@
 /** Looks for customers whose rows, or whose champion's errors, are no longer what they were in training. */
 import { cancellationSignal, log } from "@temporalio/activity";
-import type { SageMakerRuntimeClient } from "@aws-sdk/client-sagemaker-runtime";
 import type pg from "pg";
 import { decideRetraining, type DriftAction } from "../fleet/drift.js";
 import type { DriftPolicy } from "../fleet/drift.schema.js";
@@ -24,10 +23,12 @@ import {
 } from "./ledger/drift.js";
 import { parseSpec } from "./ledger/specs.js";
 import { withHeartbeat } from "./patience.js";
+import type { StageAccess } from "./stage-access.js";
 
 export interface DriftDependencies {
   readonly ledger: pg.Pool;
-  readonly runtime: SageMakerRuntimeClient;
+  /** Champions are asked where they serve. */
+  readonly stageAccess: StageAccess;
   /** Value of a secret that a spec names, such as WAREHOUSE_URL; undefined when the worker has none. */
   readonly secret: (name: string) => Promise<string | undefined>;
 }
@@ -67,16 +68,19 @@ export const createDriftActivities = (dependencies: DriftDependencies) => ({
     return countRun(ledger, ref);
   },
 
-  /** Asks a sample of champions about newly labelled rows. A model that does not answer is told, and fails nothing. */
+  /**
+   * Asks a sample of champions about newly labelled rows, each in the last of the stages that serve it. A model that
+   * does not answer, or whose stage cannot be reached, is told, and fails nothing.
+   */
   async scoreChampions(ref: DriftRunRef): Promise<DriftCounts> {
-    const { ledger, runtime } = dependencies;
+    const { ledger, stageAccess } = dependencies;
     const run = await readRun(ledger, ref);
     const policy = policyOf(run.spec);
     const { error } = policy;
     if (error !== undefined && !run.decided)
       await withHeartbeat(() =>
         inWarehouseOf(dependencies, run, (warehouse) =>
-          scoreChampions(warehouse, { ledger, runtime, run, policy, error }),
+          scoreChampions(warehouse, { ledger, stageAccess, run, policy, error }),
         ),
       );
     return countRun(ledger, ref);

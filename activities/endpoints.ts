@@ -9,6 +9,7 @@ import { DEFAULT_PACE, type Publication } from "../workflows/messages.js";
 import { answerRelease, isServing, rejectRequests, servingOutcome } from "./answer-releases.js";
 import type { PublicationBatch } from "./artifacts.js";
 import { atStage, type AtStage, type StageReach } from "./at-stage.js";
+import { waitWhileClosed } from "./closed-stage.js";
 import { settleCustomerEndpoints } from "./customer-endpoints.js";
 import { collectConfigs } from "./endpoint-configs.js";
 import { endpointParts } from "./endpoint-request.js";
@@ -62,17 +63,18 @@ export const createEndpointActivities = (dependencies: EndpointDependencies) => 
     const at = isStaged(promotionStages(declared.spec)) ? stage : null;
     const spec = await readReleasedSpec(dependencies.ledger, fleet, { stage: at });
     const progress = { done: 0, of: 0 };
+    const refresh = async () => {
+      const there = await atStage(dependencies, input);
+      const { kind } = spec.endpoint;
+      if (kind === "multi-model") await refreshShared(there, input, spec);
+      await refreshPipelines(there, { fleet, stage });
+      // Also of a fleet that has just changed its mind.
+      await settleCustomerEndpoints(there, { fleet, stage }, (done, of) =>
+        Object.assign(progress, { done, of }),
+      );
+    };
     await withHeartbeat(
-      async () => {
-        const there = await atStage(dependencies, input);
-        const { kind } = spec.endpoint;
-        if (kind === "multi-model") await refreshShared(there, input, spec);
-        await refreshPipelines(there, { fleet, stage });
-        // Also of a fleet that has just changed its mind.
-        await settleCustomerEndpoints(there, { fleet, stage }, (done, of) =>
-          Object.assign(progress, { done, of }),
-        );
-      },
+      () => waitWhileClosed(dependencies.ledger, { fleet, stage }, refresh),
       () => progress,
     );
     return { endpointName: endpointName(fleet, stage) };
@@ -83,40 +85,8 @@ export const createEndpointActivities = (dependencies: EndpointDependencies) => 
    * workflow of the batch is signalled `published` with its outcome. Returns the customers whose version was refused.
    * Heartbeats.
    */
-  async verifyAndPoint({
-    fleet,
-    stage,
-    publications,
-  }: PublicationBatch): Promise<{ refused: readonly string[] }> {
-    const place = { fleet, stage };
-    const there = await atStage(dependencies, place);
-    const asked = await readAskedVersions(dependencies.ledger, place, publications);
-    const failures: unknown[] = [];
-    let done = 0;
-    await withHeartbeat(
-      () =>
-        inParallel(
-          VERIFICATIONS_AT_A_TIME,
-          [...publications.entries()],
-          async ([index, request]) => {
-            // One customer's trouble is not the others': they are served, and only then is it thrown.
-            await settle(there, place, request, asked[index]).catch((error: unknown) =>
-              failures.push(error),
-            );
-            done += 1;
-          },
-        ),
-      () => ({ done, of: publications.length }),
-    );
-    // While they wait, nothing of this stage is published.
-    const grace = dependencies.graceSeconds ?? DEFAULT_PACE.graceSeconds;
-    await withHeartbeat(() => removeUnusedEndpoints(there, place, grace));
-    log.info("publications settled", { ...place, of: done, failures: failures.length });
-    if (failures.length > 0) throw failures[0];
-    const settled = await readAskedVersions(dependencies.ledger, place, publications);
-    const refused = settled.filter((version) => !isServing(version));
-    return { refused: refused.map(({ customerKey }) => customerKey) };
-  },
+  verifyAndPoint: (batch: PublicationBatch): Promise<{ refused: readonly string[] }> =>
+    waitWhileClosed(dependencies.ledger, batch, () => verifyBatch(dependencies, batch)),
 
   /** For a whole batch whose endpoint cannot serve: records the reason and signals `published`. */
   async rejectPublications({
@@ -133,6 +103,36 @@ export const createEndpointActivities = (dependencies: EndpointDependencies) => 
   },
 });
 export type EndpointActivities = ReturnType<typeof createEndpointActivities>;
+
+async function verifyBatch(
+  dependencies: EndpointDependencies,
+  { fleet, stage, publications }: PublicationBatch,
+): Promise<{ refused: readonly string[] }> {
+  const place = { fleet, stage };
+  const there = await atStage(dependencies, place);
+  const asked = await readAskedVersions(dependencies.ledger, place, publications);
+  const failures: unknown[] = [];
+  let done = 0;
+  await withHeartbeat(
+    () =>
+      inParallel(VERIFICATIONS_AT_A_TIME, [...publications.entries()], async ([index, request]) => {
+        // One customer's trouble is not the others': they are served, and only then is it thrown.
+        await settle(there, place, request, asked[index]).catch((error: unknown) =>
+          failures.push(error),
+        );
+        done += 1;
+      }),
+    () => ({ done, of: publications.length }),
+  );
+  // While they wait, nothing of this stage is published.
+  const grace = dependencies.graceSeconds ?? DEFAULT_PACE.graceSeconds;
+  await withHeartbeat(() => removeUnusedEndpoints(there, place, grace));
+  log.info("publications settled", { ...place, of: done, failures: failures.length });
+  if (failures.length > 0) throw failures[0];
+  const settled = await readAskedVersions(dependencies.ledger, place, publications);
+  const refused = settled.filter((version) => !isServing(version));
+  return { refused: refused.map(({ customerKey }) => customerKey) };
+}
 
 /** One endpoint for all customers. */
 async function refreshShared(

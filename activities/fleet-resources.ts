@@ -32,7 +32,7 @@ interface Page {
 }
 
 /** All pages of a list. */
-async function* pages<P extends Page>(
+export async function* pages<P extends Page>(
   list: (token: { NextToken?: string; MaxResults: number }) => Promise<P>,
 ): AsyncGenerator<P> {
   let NextToken: string | undefined;

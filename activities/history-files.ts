@@ -1,10 +1,11 @@
-/** Writes a fleet's evaluations and tuning jobs as CSV files into its bucket, from the ledger. */
+/** Writes what the ledger knows of a fleet into its bucket: its history as CSV files for people, and its lineage. */
 import type { S3Client } from "@aws-sdk/client-s3";
 import { Upload } from "@aws-sdk/lib-storage";
 import pg from "pg";
 import { to as copyTo } from "pg-copy-streams";
 import { s3Keys } from "../fleet/names.js";
 import { inTransaction } from "./ledger/transaction.js";
+import { writeLineage } from "./lineage/write.js";
 import { withHeartbeat } from "./patience.js";
 
 export interface HistoryFilesDependencies {
@@ -16,7 +17,8 @@ export interface HistoryFilesDependencies {
 export const createHistoryFilesActivities = ({ ledger, s3, bucket }: HistoryFilesDependencies) => ({
   /**
    * `evaluationhistory.csv` and `tuningjobhistory.csv`, each the whole history of the fleet: under one key, of which
-   * the versioned bucket keeps every state. Postgres writes the CSV, and it streams: memory does not grow with it.
+   * the versioned bucket keeps every state. Postgres writes the CSV, and it streams: memory does not grow with it. Then
+   * the lineage, from which a ledger that is lost is rebuilt: last, as it may be refused (`writeLineage` says when).
    *
    * When two cycles end at once, no row is lost. A lock is held from before a file is read in the ledger until S3 has
    * taken it, so the later write is the later reading; and a cycle asks only when its own evaluations are committed,
@@ -24,37 +26,44 @@ export const createHistoryFilesActivities = ({ ledger, s3, bucket }: HistoryFile
    * but with it the rows that it was reading, so it has nothing to overwrite a newer file with. Heartbeats.
    */
   async writeHistoryFiles({ fleet }: { readonly fleet: string }): Promise<void> {
-    await withHeartbeat(() =>
-      inTransaction(ledger, async (connection) => {
-        await connection.query("select pg_advisory_xact_lock(hashtextextended($1, 0))", [
-          `modelfleet history ${fleet}`,
-        ]);
-        // Everything is read, so everything is joined by hashing. Of tables that a cycle has just filled Postgres has no
-        // statistics yet, and would take them for small: measured, 20,000 customers in 84 s by nested loops, in 2 s so.
-        await connection.query("set local enable_nestloop = off");
-        for (const [file, select] of Object.entries(HISTORIES)) {
-          // COPY takes no parameters.
-          const sql = select.replaceAll("$1", pg.escapeLiteral(fleet));
-          const rows = connection.query(copyTo(`copy (${sql}) to stdout (format csv, header)`));
-          // The upload hears of a broken connection, unless it has given up before: then nobody would.
-          rows.on("error", () => undefined);
-          const upload = new Upload({
-            client: s3,
-            params: {
-              Bucket: bucket,
-              Key: s3Keys.history(fleet, file),
-              Body: rows,
-              ContentType: "text/csv",
-            },
-            queueSize: 1,
-          });
-          await upload.done();
-        }
-      }),
-    );
+    await withHeartbeat(async () => {
+      await writeHistories({ ledger, s3, bucket }, fleet);
+      await writeLineage({ ledger, s3, bucket }, { fleet, at: new Date() });
+    });
   },
 });
 export type HistoryFilesActivities = ReturnType<typeof createHistoryFilesActivities>;
+
+const writeHistories = (
+  { ledger, s3, bucket }: HistoryFilesDependencies,
+  fleet: string,
+): Promise<void> =>
+  inTransaction(ledger, async (connection) => {
+    await connection.query("select pg_advisory_xact_lock(hashtextextended($1, 0))", [
+      `modelfleet history ${fleet}`,
+    ]);
+    // Everything is read, so everything is joined by hashing. Of tables that a cycle has just filled Postgres has no
+    // statistics yet, and would take them for small: measured, 20,000 customers in 84 s by nested loops, in 2 s so.
+    await connection.query("set local enable_nestloop = off");
+    for (const [file, select] of Object.entries(HISTORIES)) {
+      // COPY takes no parameters.
+      const sql = select.replaceAll("$1", pg.escapeLiteral(fleet));
+      const rows = connection.query(copyTo(`copy (${sql}) to stdout (format csv, header)`));
+      // The upload hears of a broken connection, unless it has given up before: then nobody would.
+      rows.on("error", () => undefined);
+      const upload = new Upload({
+        client: s3,
+        params: {
+          Bucket: bucket,
+          Key: s3Keys.history(fleet, file),
+          Body: rows,
+          ContentType: "text/csv",
+        },
+        queueSize: 1,
+      });
+      await upload.done();
+    }
+  });
 
 const time = (column: string): string =>
   `to_char(${column} at time zone 'UTC', 'YYYY/MM/DD HH24:MI:SS') as datetime`;

@@ -34,7 +34,7 @@ export type PreprocessorFit =
 export const createPreprocessorActivities = (dependencies: PreprocessorDependencies) => ({
   /**
    * Creates the training job that fits it, or adopts the one that an earlier attempt created. Throws as
-   * startTrainingJob does. The cycle's workflow is signalled `jobEnded` by the watcher. Heartbeats.
+   * startTrainingJob does, and PreparationFailed when drift has called for the cycle: it fits none. The cycle's workflow is signalled `jobEnded` by the watcher. Heartbeats.
    */
   startPreprocessorJob: (input: StartCycleJobInput): Promise<PreprocessorFit> =>
     withHeartbeat(async () => {
@@ -45,6 +45,7 @@ export const createPreprocessorActivities = (dependencies: PreprocessorDependenc
       const hash = await hashOfPreprocessor(ledger, cycle);
       const found = await findPreprocessor(ledger, { fleet, hash });
       if (found !== undefined) return { kind: "there", generation: found.generation };
+      if (cycle.cause === "drift") throw ofAll(cycle);
       const request = fitRequest({
         spec: cycle.spec,
         preprocessor,
@@ -121,6 +122,13 @@ async function trainRows(
     paths: planned.map(({ customerKey }) => `${customerKey}/train/data.csv`),
   });
 }
+
+/** A cycle of the few that have drifted would fit it on their rows, and everybody's next model would stand behind it. */
+const ofAll = ({ fleet }: Cycle) =>
+  permanent(FAILURES.preparationFailed, {
+    message: `the preprocessor of fleet "${fleet}" has changed since the last cycle of all customers, and drift retrains only some`,
+    hint: "run a cycle of all customers first (modelfleet run FLEETFILE): it fits the preprocessor on the rows of all",
+  });
 
 const noArtifact = (name: string) =>
   permanent(FAILURES.preparationFailed, {

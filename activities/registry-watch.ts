@@ -194,7 +194,7 @@ const ownDecision = ({ note }: WatchedVersion, by: string) =>
   note === null ? { by } : { by, note };
 
 /** `registry:<who>` when AWS tells who: a Studio user's profile, or the last part of an IAM identity's ARN. */
-function byWhom(
+export function byWhom(
   who:
     | {
         UserProfileName?: string | undefined;

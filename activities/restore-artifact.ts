@@ -4,6 +4,7 @@ import type pg from "pg";
 import { namingOf, targetModel } from "../fleet/names.js";
 import { hasOwnEndpoint } from "../fleet/serving.js";
 import { versionToGoBackTo } from "../fleet/way-back.js";
+import type { CopyStore } from "./copy-object.js";
 import { wantInstead } from "./ledger/customer-endpoints.js";
 import type { StageRef } from "./ledger/publications.js";
 import {
@@ -11,14 +12,9 @@ import {
   recordPassedOver,
   type CustomerVersion,
 } from "./ledger/withdrawals.js";
-import {
-  copyArtifact,
-  heldVersion,
-  removeArtifact,
-  type ArtifactStore,
-} from "./served-artifacts.js";
+import { copyArtifact, heldVersion, removeArtifact } from "./served-artifacts.js";
 
-export interface RestoreDependencies extends ArtifactStore {
+export interface RestoreDependencies extends CopyStore {
   readonly ledger: pg.Pool;
 }
 
@@ -90,14 +86,14 @@ export function versionToServe(versions: readonly CustomerVersion[]): CustomerVe
   if (serving === undefined) return null;
   const { withdrawal, version } = serving;
   if (withdrawal === null) return serving;
-  const { to, passedOver } = withdrawal;
-  const next = versionToGoBackTo(versions, { version, to: to ?? undefined, passedOver });
+  const { to, passedOver, retires } = withdrawal;
+  const next = versionToGoBackTo(versions, { version, to: to ?? undefined, passedOver, retires });
   return versions.find((one) => one.version === next) ?? null;
 }
 
 /** Its own name per version: it is there, unless somebody has tidied up. False when its source is gone too. */
 async function putVersioned(
-  store: ArtifactStore,
+  store: CopyStore,
   place: StageRef,
   customerKey: string,
   versions: readonly CustomerVersion[],
@@ -121,7 +117,7 @@ async function putVersioned(
 
 /** False when the source is gone. */
 async function overwriteStable(
-  store: ArtifactStore,
+  store: CopyStore,
   place: StageRef,
   customerKey: string,
   next: CustomerVersion | null,

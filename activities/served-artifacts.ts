@@ -1,13 +1,9 @@
 /** The artifacts that a stage's endpoint can load: put there, looked at, taken away. */
-import {
-  CopyObjectCommand,
-  DeleteObjectCommand,
-  HeadObjectCommand,
-  type S3Client,
-} from "@aws-sdk/client-s3";
+import { DeleteObjectCommand, HeadObjectCommand, type S3Client } from "@aws-sdk/client-s3";
 import { s3Keys } from "../fleet/names.js";
+import { copyObject, type CopyStore } from "./copy-object.js";
 import type { StageRef } from "./ledger/publications.js";
-import { isMissingObject, parseS3Uri } from "./s3-uri.js";
+import { isMissingObject } from "./s3-uri.js";
 
 export interface ArtifactStore {
   readonly s3: S3Client;
@@ -29,30 +25,18 @@ export interface ServedArtifact {
 /** On the object itself, since a stable name does not tell which version it holds. */
 const VERSION_KEY = "modelfleet-version";
 
-/** Within S3. False when the source is gone; then nothing has changed. */
-export async function copyArtifact(
-  { s3, bucket }: ArtifactStore,
+/** False when the source is gone; then nothing has changed. Throws AccessDenied as `copyObject` does. */
+export const copyArtifact = (
+  store: CopyStore,
   place: ModelFolder,
   { targetModel, version, artifactUri }: ServedArtifact,
-): Promise<boolean> {
-  const source = parseS3Uri(artifactUri);
-  try {
-    await s3.send(
-      new CopyObjectCommand({
-        Bucket: bucket,
-        Key: s3Keys.artifact({ ...place, targetModel }),
-        CopySource: [source.bucket, ...source.key.split("/")].map(encodeURIComponent).join("/"),
-        MetadataDirective: "REPLACE",
-        Metadata: { [VERSION_KEY]: String(version) },
-        ContentType: "application/gzip",
-      }),
-    );
-    return true;
-  } catch (error) {
-    if (isMissingObject(error)) return false;
-    throw error;
-  }
-}
+): Promise<boolean> =>
+  copyObject(store, artifactUri, {
+    Key: s3Keys.artifact({ ...place, targetModel }),
+    MetadataDirective: "REPLACE",
+    Metadata: { [VERSION_KEY]: String(version) },
+    ContentType: "application/gzip",
+  });
 
 /** The version that the endpoint would load under this name; null when there is no such object. */
 export async function heldVersion(

@@ -1,13 +1,12 @@
 /** Brings what all of a stage's containers share to where they may read it: code, and a pipeline's preprocessor. */
-import { CopyObjectCommand, type S3Client } from "@aws-sdk/client-s3";
+import { FAILURES } from "../fleet/errors.js";
 import { s3Keys } from "../fleet/names.js";
 import type { FleetSpec } from "../fleet/spec.schema.js";
+import { permanent } from "./application-failure.js";
+import { copyObject, type CopyStore } from "./copy-object.js";
 import { parseS3Uri } from "./s3-uri.js";
 
-export interface StageStore {
-  readonly s3: S3Client;
-  /** The stage's. */
-  readonly bucket: string;
+export interface StageStore extends CopyStore {
   readonly homeBucket: string;
 }
 
@@ -23,15 +22,16 @@ export async function copyCode(store: StageStore, { name, training }: FleetSpec)
 
 /**
  * Returns where the object is in the stage's bucket: under the same key, which is made of its content or its job, so a copy
- * that is there is the same. In the home account's own bucket there is nothing to do.
+ * that is there is the same. In the home account's own bucket there is nothing to do. Throws SpecInvalid when it is
+ * gone, and AccessDenied as `copyObject` does.
  */
-export async function copyToStage(
-  { s3, bucket, homeBucket }: StageStore,
-  uri: string,
-): Promise<string> {
+export async function copyToStage(store: StageStore, uri: string): Promise<string> {
+  const { bucket, homeBucket } = store;
   if (bucket === homeBucket) return uri;
-  const source = parseS3Uri(uri);
-  const CopySource = [source.bucket, ...source.key.split("/")].map(encodeURIComponent).join("/");
-  await s3.send(new CopyObjectCommand({ Bucket: bucket, Key: source.key, CopySource }));
-  return `s3://${bucket}/${source.key}`;
+  const { key } = parseS3Uri(uri);
+  if (await copyObject(store, uri, { Key: key })) return `s3://${bucket}/${key}`;
+  throw permanent(FAILURES.specInvalid, {
+    message: `${uri}, which all of the stage's models need, is gone`,
+    hint: "put it back from an earlier version of the bucket's object",
+  });
 }

@@ -57,10 +57,10 @@ export async function settleWithdrawal(
     // The bytes of a stable name, or the customer's endpoint, may be its own already: the next batch puts them right.
     if (put === null && leaving.publication === "copied" && isReplacedInPlace(leaving))
       return false;
-    const { askedBy: by, because } = leaving.withdrawal;
+    const { askedBy: by, because, retires } = leaving.withdrawal;
     await recordNothingToMove(dependencies.ledger, place, {
       ...{ customerKey, version, servesVersion: serving?.version ?? null },
-      because: withdrawalWords({ by, because }),
+      because: withdrawalWords({ by, because, retires }),
     });
   } else log.warn("no denial on record", { ...place, customerKey, version });
   await tell(dependencies.temporal, place, withdrawal, serving ?? null);

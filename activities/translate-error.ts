@@ -83,7 +83,9 @@ function fromAws(error: Error): ApplicationFailure | undefined {
   if (DENIED.has(name))
     return permanent(FAILURES.accessDenied, {
       message: `the worker lacks a permission: ${message}`,
-      hint: "allow the action that the message names, for the worker's role or the execution role",
+      hint:
+        "allow the action that the message names, for the worker's role or the execution role; " +
+        "what stages in other accounts lack, modelfleet accounts plan FLEET.ts tells",
       cause: error,
     });
   if (name === "ValidationException" || name === "ValidationError" || name === "NoSuchBucket")

@@ -51,6 +51,8 @@ export interface WithdrawalRef {
 export interface RecordWithdrawalInput extends WithdrawalRef {
   readonly decision: Decision;
   readonly to?: number;
+  /** Its customer has left: it stays approved, and nothing serves instead. */
+  readonly retire?: boolean;
 }
 
 /** Some withdrawals of one stage of one fleet. */
@@ -77,7 +79,8 @@ const AT_A_TIME = 8;
 export const createWithdrawalActivities = (dependencies: WithdrawalDependencies) => ({
   /**
    * Rejects the version in the registry (a cohort's one member in the ledger only), and then in the ledger: from
-   * then on nobody publishes it, and its release carries it into no further stage. Returns the stages that it has
+   * then on nobody publishes it, and its release carries it into no further stage. Of a customer who has left, only the
+   * ledger is told. Returns the stages that it has
    * reached, the last of promotion first. Throws WithdrawalRefused, with nothing changed, when there is nothing to
    * withdraw or no way back to `to`.
    */
@@ -169,27 +172,29 @@ async function deny(
   dependencies: WithdrawalDependencies,
   input: RecordWithdrawalInput,
 ): Promise<{ stages: string[] }> {
-  const { fleet, customerKey, version, decision, to } = input;
+  const { fleet, customerKey, version, decision, to, retire = false } = input;
   const { ledger, sagemaker } = dependencies;
   const reached = await stagesOfVersion(ledger, input);
   const stages = reached.length === 0 ? [input.stage] : reached;
   const leaving = await withdrawable(ledger, { ...input, stages });
   // On record already, by an earlier attempt or an earlier run: it was not refused then.
   if (leaving === null) {
-    await tellRelease(dependencies, input);
+    if (!retire) await tellRelease(dependencies, input);
     return { stages };
   }
   // A cohort's package is its other members', too: the ledger alone says that this one has left.
-  if (!leaving.cohort) await rejectInRegistry(sagemaker, leaving.modelPackageArn, decision);
+  if (!leaving.cohort && !retire)
+    await rejectInRegistry(sagemaker, leaving.modelPackageArn, decision);
   // Production last: what is not on record there yet is found by another attempt.
   for (const stage of stages.toReversed())
     await recordWithdrawal(ledger, {
       ...{ fleet, stage, customerKey, version, to },
       by: decision.by,
       because: decision.note,
+      retires: retire,
       workflowId: workflowIds.withdrawModel(fleet, customerKey, version),
     });
-  await tellRelease(dependencies, input);
+  if (!retire) await tellRelease(dependencies, input);
   return { stages };
 }
 

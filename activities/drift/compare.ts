@@ -26,7 +26,7 @@ import {
   type Compared,
   type DriftRun,
 } from "../ledger/drift.js";
-import { compareQuery, type ComparedColumn } from "./compare-query.js";
+import { compareQuery, roomQuery, type ComparedColumn } from "./compare-query.js";
 
 export interface Comparison {
   readonly ledger: pg.Pool;
@@ -45,6 +45,7 @@ export async function compareGroups(
   const bound = bindWindow(source.query, { floor, ceiling });
   const columns = datasetColumns(await describeQuery(warehouse, bound), source);
   const compared = comparedColumns(columns, comparison.policy);
+  await warehouse.query(roomQuery(compared.length));
   let first: string | null = null;
   for await (const group of championGroups(ledger, run.fleet)) {
     const sql = await compareGroup(warehouse, comparison, { group, ceiling, columns, compared });

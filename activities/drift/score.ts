@@ -1,11 +1,11 @@
 /** Asks champions for predictions of newly labelled rows, a few of each customer, and judges their error. */
-import type { SageMakerRuntimeClient } from "@aws-sdk/client-sagemaker-runtime";
 import { cancellationSignal, log } from "@temporalio/activity";
 import type pg from "pg";
 import { compareError, excessOf, figureWords, newestWindow } from "../../fleet/drift.js";
 import type { DriftPolicy } from "../../fleet/drift.schema.js";
 import { meanError } from "../../fleet/drift-statistics.js";
 import { bindWindow } from "../../fleet/sql.js";
+import { furthestStage } from "../../fleet/stages.js";
 import { cycleWindow, type Window } from "../../fleet/window.js";
 import { messageOf } from "../application-failure.js";
 import { csvLines } from "../csv-lines.js";
@@ -19,15 +19,17 @@ import {
   customersToScore,
   recordScored,
   recordUnscored,
+  stagesServing,
   type DriftRun,
   type Scored,
 } from "../ledger/drift.js";
-import { askModel } from "../verification.js";
+import type { StageAccess } from "../stage-access.js";
+import { askModel, type ModelQuestion } from "../verification.js";
 import { readSampled, sampleQuery, type SampledRow } from "./sample-query.js";
 
 export interface Scoring {
   readonly ledger: pg.Pool;
-  readonly runtime: SageMakerRuntimeClient;
+  readonly stageAccess: StageAccess;
   readonly run: DriftRun;
   readonly policy: DriftPolicy;
   readonly error: NonNullable<DriftPolicy["error"]>;
@@ -98,24 +100,19 @@ async function* samples(warehouse: Warehouse, sql: string): AsyncGenerator<Sampl
 }
 
 async function scoreCustomer(
-  { ledger, runtime, run, error }: Scoring,
+  scoring: Scoring,
   champion: Scored,
   rows: readonly SampledRow[],
 ): Promise<void> {
+  const { ledger, run, error } = scoring;
   const { fleet, spec } = run;
   const { customerKey, version, atRegistration } = champion;
-  const [stage] = spec.stages;
-  const [served] = await readAskedVersions(ledger, { fleet, stage: stage.name }, [champion]);
-  if (served?.release?.state !== "serving") return; // Replaced or withdrawn since the run began.
-  const { endpointName, targetModel } = served.address;
-  const answer = await askModel(runtime, {
-    endpointName,
-    targetModel,
-    rows: rows.map(({ features }) => features),
-  }).catch((failure: unknown) => {
-    cancellationSignal().throwIfAborted();
-    return { because: messageOf(failure) };
-  });
+  const answer = await askChampion(
+    scoring,
+    champion,
+    rows.map(({ features }) => features),
+  );
+  if (answer === null) return;
   const because =
     "because" in answer
       ? answer.because
@@ -143,4 +140,29 @@ async function scoreCustomer(
       ? `${figureWords(figure)} (${Number(atRegistration.toPrecision(3))} at registration)`
       : null,
   });
+}
+
+type Answer = Awaited<ReturnType<typeof askModel>>;
+
+/**
+ * The last stage is asked, which is what customers are answered by; of a version that has not come so far, the
+ * furthest one that serves it. Null: it has been replaced or withdrawn since the run began.
+ */
+async function askChampion(
+  { ledger, stageAccess, run: { fleet, spec } }: Scoring,
+  champion: Scored,
+  rows: ModelQuestion["rows"],
+): Promise<Answer | null> {
+  const stage = furthestStage(spec, await stagesServing(ledger, { fleet, ...champion }));
+  if (stage === undefined) return null;
+  const [served] = await readAskedVersions(ledger, { fleet, stage: stage.name }, [champion]);
+  if (served?.release?.state !== "serving") return null;
+  const { endpointName, targetModel } = served.address;
+  try {
+    const { runtime } = await stageAccess(stage);
+    return await askModel(runtime, { endpointName, targetModel, rows });
+  } catch (failure) {
+    cancellationSignal().throwIfAborted();
+    return { because: messageOf(failure) };
+  }
 }

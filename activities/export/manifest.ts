@@ -59,6 +59,8 @@ export async function writeManifest(
     cycle: cycle.cycle,
     workflowId: cycle.workflowId,
     specHash: cycle.specHash,
+    // Models outlive a ledger that is lost, and serve by it.
+    spec: cycle.spec,
     sourceHash: cycle.spec.training.sourceHash,
     window: cycle.window,
     split: cycle.spec.source.split,

@@ -1,8 +1,9 @@
 /** The members of a cohort in pages: read, published and withdrawn by one statement for all of a page. */
 import type pg from "pg";
+import { COHORT_KEY } from "../../fleet/names.js";
 import { withdrawalWords, type RecordedState } from "../../fleet/way-back.js";
 import { lockMembers, type CohortRef } from "./cohorts.js";
-import type { PublicationState, StageRef } from "./publications.js";
+import { lockCustomers, type PublicationState, type StageRef } from "./publications.js";
 import { inTransaction } from "./transaction.js";
 
 export interface CohortPlace extends CohortRef, StageRef {}
@@ -27,6 +28,27 @@ export async function readMemberKeys(
   return rows.map((row) => row.customer_key);
 }
 
+/**
+ * Members of the page that another stage has rejected, and why: they come into no further one. What a stage has said
+ * that somebody has skipped since does not count.
+ */
+export async function readRejectedElsewhere(
+  ledger: pg.Pool,
+  { fleet, stage, version }: CohortPlace,
+  keys: readonly string[],
+): Promise<RejectedMember[]> {
+  const { rows } = await ledger.query<RejectedMember>(
+    `select customer_key as "customerKey", min(coalesce(reason, '')) as because from publications p
+      where fleet = $1 and customer_key = any($4) and version = $3 and state = 'rejected' and stage <> $2
+        and not exists (select from promotions o
+                         where o.fleet = $1 and o.customer_key = $5 and o.version = $3 and o.stage = p.stage
+                           and o.state = 'skipped')
+      group by customer_key`,
+    [fleet, stage, version, keys, COHORT_KEY],
+  );
+  return rows;
+}
+
 /** Keys of members that are ready to be asked, spread evenly over all of them; at most `size`. */
 export async function sampleMembers(
   ledger: pg.Pool,
@@ -49,12 +71,16 @@ export interface Answered {
   readonly latencyMs: number;
 }
 
-/** Who of a cohort was asked, and has answered as in training. */
+/**
+ * Who of a cohort was asked in the stage that publishes it, and has answered as in training. When nobody was left to
+ * be asked, since all serve, the record of who was stays.
+ */
 export async function recordSample(
   ledger: pg.Pool,
   { fleet, version }: CohortRef,
   sample: Readonly<Record<string, Answered>>,
 ): Promise<void> {
+  if (Object.keys(sample).length === 0) return;
   await ledger.query("update cohorts set sample = $3 where fleet = $1 and version = $2", [
     fleet,
     version,
@@ -109,27 +135,19 @@ export async function recordPageServing(
   });
 }
 
+/** What was copied had the approval that the stage wants; since then it may have been denied, or have expired. */
 const mayServe = (version: number, member: LockedMember): boolean =>
   member.publication === "copied" &&
-  member.state === "approved" &&
+  (member.state === "pending" || member.state === "approved" || member.state === "serving") &&
   member.withdrawal === null &&
   (member.serving === null || member.serving.version < version);
 
-/** All versions of these customers: publications first, releases second, by customer, as everybody locks. */
 async function lockPage(
   connection: pg.PoolClient,
   { fleet, stage, version }: CohortPlace,
   keys: readonly string[],
 ): Promise<LockedMember[]> {
-  await connection.query(
-    `select from publications where fleet = $1 and stage = $2 and customer_key = any($3)
-      order by customer_key, version for update`,
-    [fleet, stage, keys],
-  );
-  await connection.query(
-    `select from releases where fleet = $1 and customer_key = any($2) order by customer_key, version for update`,
-    [fleet, keys],
-  );
+  await lockCustomers(connection, { fleet, stage }, keys);
   const { rows } = await connection.query<LockedMember>(
     `select r.customer_key as "customerKey", r.state, p.state as publication, p.target_model as "targetModel",
             (select json_build_object('version', s.version, 'targetModel', s.target_model,
@@ -150,7 +168,7 @@ async function lockPage(
   return rows;
 }
 
-/** As for one customer: what served before is replaced and retired. */
+/** As for one customer: what served before is replaced, and retired when no other stage serves it. */
 async function replaceAll(
   connection: pg.PoolClient,
   { fleet, stage, version }: CohortPlace,
@@ -171,14 +189,19 @@ async function replaceAll(
     [fleet, stage, version, keys, JSON.stringify(verified)],
   );
   await connection.query(
-    `update releases set state = case when version = $2 then 'serving' else 'retired' end
-      where fleet = $1 and customer_key = any($3) and (version = $2 or state = 'serving')`,
+    `update releases r set state = case when r.version = $2 then 'serving' else 'retired' end
+      where r.fleet = $1 and r.customer_key = any($3)
+        and (r.version = $2 and r.state <> 'pending'
+             or r.version <> $2 and r.state = 'serving' and not exists
+                (select from publications p
+                  where p.fleet = $1 and p.customer_key = r.customer_key and p.version = r.version
+                    and p.state = 'serving'))`,
     [fleet, version, keys],
   );
   await connection.query(
     `update customers c set state = 'serving', reason = null, updated_at = now()
        from releases r
-      where r.fleet = $1 and r.version = $2 and r.customer_key = any($3)
+      where r.fleet = $1 and r.version = $2 and r.customer_key = any($3) and r.state = 'serving'
         and c.fleet = $1 and c.cycle = r.cycle and c.customer_key = r.customer_key
         and c.customer_key = any($3) and c.state in ('pending', 'approved', 'rejected', 'serving')`,
     [fleet, version, keys],
@@ -193,6 +216,7 @@ async function rejectOvertaken(
   const overtaken = members.flatMap(({ customerKey, publication, state, serving, withdrawal }) => {
     if (publication !== "copied" || state === "denied") return [];
     if (withdrawal !== null) return [{ customerKey, because: withdrawalWords(withdrawal) }];
+    if (state === "withdrawn") return [{ customerKey, because: "withdrawn from the other stages" }];
     return serving !== null && serving.version > place.version
       ? [{ customerKey, because: `version ${serving.version} serves, which is newer` }]
       : [];
@@ -236,7 +260,7 @@ export async function rejectNamed(
   );
 }
 
-/** All members that were approved and do not serve: the cohort cannot be published. */
+/** All members that were approved, or copied, and do not serve in the stage: the cohort cannot be published there. */
 export async function rejectRemaining(
   ledger: pg.Pool,
   place: CohortPlace,
@@ -245,8 +269,12 @@ export async function rejectRemaining(
   await inTransaction(ledger, async (connection) => {
     await lockMembers(connection, place);
     const { rows } = await connection.query<{ customer_key: string }>(
-      `select customer_key from releases where fleet = $1 and version = $2 and cohort and state = 'approved'`,
-      [place.fleet, place.version],
+      `select r.customer_key from releases r
+         left join publications p on p.fleet = r.fleet and p.stage = $3 and p.customer_key = r.customer_key
+                                 and p.version = r.version
+        where r.fleet = $1 and r.version = $2 and r.cohort
+          and (r.state = 'approved' or r.state in ('pending', 'serving') and p.state = 'copied')`,
+      [place.fleet, place.version, place.stage],
     );
     const named = rows.map(({ customer_key: customerKey }) => ({ customerKey, because }));
     await rejectNamed(connection, place, named);

@@ -1,11 +1,37 @@
 /** Withdrawals of a whole cohort: asked for, made and cleared away by one statement for all of a page. */
 import type pg from "pg";
 import type { Answered, CohortPlace, PageOf } from "./cohort-members.js";
-import { lockMembers } from "./cohorts.js";
-import { CUSTOMER_VERSIONS, type CustomerVersion } from "./withdrawals.js";
+import { lockMembers, type CohortRef } from "./cohorts.js";
+import { lockCustomers } from "./publications.js";
 import { inTransaction } from "./transaction.js";
+import { CUSTOMER_VERSIONS, type CustomerVersion } from "./withdrawals.js";
 
-export interface NewCohortWithdrawal extends CohortPlace {
+/**
+ * The stages that a withdrawal of the cohort concerns, production (the last) first: those that have a publication of
+ * it, and those where it is being withdrawn already.
+ */
+export async function stagesOfCohort(
+  ledger: pg.Pool,
+  { fleet, version }: CohortRef,
+): Promise<string[]> {
+  const { rows } = await ledger.query<{ stage: string }>(
+    `select s.stage ->> 'name' as stage
+       from cohorts h join cycles y using (fleet, cycle) join fleet_specs f using (fleet, spec_hash),
+            jsonb_array_elements(f.spec -> 'stages') with ordinality as s (stage, place)
+      where h.fleet = $1 and h.version = $2
+        and (exists (select from publications p
+                      where p.fleet = $1 and p.stage = s.stage ->> 'name' and p.version = $2)
+             or exists (select from withdrawals w
+                         where w.fleet = $1 and w.stage = s.stage ->> 'name' and w.version = $2))
+      order by s.place desc`,
+    [fleet, version],
+  );
+  return rows.map((row) => row.stage);
+}
+
+export interface NewCohortWithdrawal extends CohortRef {
+  /** All that it has reached. */
+  readonly stages: readonly string[];
   readonly by: string;
   readonly because: string | null;
   readonly workflowId: string;
@@ -20,19 +46,25 @@ export async function recordCohortWithdrawal(
     await lockMembers(connection, o);
     await connection.query(
       `with leaving as (
-         select customer_key, cycle from releases
+         select customer_key, cycle from releases r
           where fleet = $1 and version = $3 and cohort
-            and state in ('approved', 'serving', 'retired', 'rejected')),
+            and (state in ('approved', 'serving', 'retired', 'rejected')
+                 -- A stage that takes what nobody has approved may serve it.
+                 or state in ('denied', 'expired', 'superseded') and exists
+                      (select from publications p
+                        where p.fleet = $1 and p.customer_key = r.customer_key and p.version = $3
+                          and p.state = 'serving'))),
        asked as (
          insert into withdrawals (fleet, stage, customer_key, version, asked_by, because, workflow_id, state)
-         select $1, $2, customer_key, $3, $4, $5, $6, 'asked' from leaving on conflict do nothing),
+         select $1, stage, customer_key, $3, $4, $5, $6, 'asked'
+           from leaving, unnest($2::text[]) as reached (stage) on conflict do nothing),
        release as (
          update releases r set state = 'withdrawn' from leaving l
           where r.fleet = $1 and r.version = $3 and r.customer_key = l.customer_key)
        update customers c set state = 'withdrawn', updated_at = now(),
               reason = 'denied by ' || $4 || coalesce(': ' || $5, '')
          from leaving l where c.fleet = $1 and c.cycle = l.cycle and c.customer_key = l.customer_key`,
-      [o.fleet, o.stage, o.version, o.by, o.because, o.workflowId],
+      [o.fleet, o.stages, o.version, o.by, o.because, o.workflowId],
     );
     await connection.query(
       "update cohorts set state = 'withdrawn' where fleet = $1 and version = $2",
@@ -140,21 +172,13 @@ async function lockMoves(
   moves: readonly Move[],
 ): Promise<Set<string>> {
   const keys = moves.map(({ customerKey }) => customerKey);
-  await connection.query(
-    `select from publications where fleet = $1 and stage = $2 and customer_key = any($3)
-      order by customer_key, version for update`,
-    [fleet, stage, keys],
-  );
-  await connection.query(
-    `select from releases where fleet = $1 and customer_key = any($2) order by customer_key, version for update`,
-    [fleet, keys],
-  );
+  await lockCustomers(connection, { fleet, stage }, keys);
   const { rows } = await connection.query<{ customer_key: string }>(
     `select m.customer_key from unnest($4::text[], $5::int[]) as m (customer_key, next)
        join publications p on p.fleet = $1 and p.stage = $2 and p.version = $3
                           and p.customer_key = m.customer_key and p.state = 'serving'
        left join releases n on n.fleet = $1 and n.customer_key = m.customer_key and n.version = m.next
-      where m.next is null or n.state in ('retired', 'approved', 'serving')`,
+      where m.next is null or n.state in ('retired', 'approved', 'serving') and n.collected_at is null`,
     [fleet, stage, version, keys, moves.map(({ next }) => next?.version ?? null)],
   );
   return new Set(rows.map((row) => row.customer_key));

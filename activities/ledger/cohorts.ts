@@ -262,6 +262,10 @@ export async function resolveMembers(
 
 const LEFT_OUT = "left out when its cohort was approved";
 
+/** A stage that takes what nobody has approved may serve it already. */
+const SERVES = `exists (select from publications p
+  where p.fleet = r.fleet and p.customer_key = r.customer_key and p.version = r.version and p.state = 'serving')`;
+
 /**
  * Who, when and why is kept for every member; a member moves only from where the decision finds it open. One that
  * serves keeps serving until it is withdrawn. `except` holds customer keys.
@@ -271,15 +275,17 @@ export async function recordCohortVerdict(
   o: CohortVerdict & { readonly except: readonly string[] },
 ): Promise<void> {
   const from = o.state === "denied" ? ["pending", "approved", "rejected"] : ["pending"];
+  const published = o.state === "denied" ? ["published"] : [];
   const { by, note = null } = o.decision;
   await inTransaction(ledger, async (connection) => {
     await lockMembers(connection, o);
     await logDecisions(connection, o);
     await connection.query(
       `with release as (
-         update releases set state = case when customer_key = any($7) then 'denied' else $3 end,
-                decided_by = $4, decided_at = $5,
-                note = case when customer_key = any($7) then concat_ws(': ', '${LEFT_OUT}', $6::text) else $6 end
+         update releases r set decided_by = $4, decided_at = $5,
+                note = case when customer_key = any($7) then concat_ws(': ', '${LEFT_OUT}', $6::text) else $6 end,
+                state = case when customer_key = any($7) then 'denied'
+                             when $3 = 'approved' and ${SERVES} then 'serving' else $3 end
           where fleet = $1 and version = $2 and cohort and state = any($8)
          returning customer_key, cycle, state, note)
        update customers c set state = release.state, reason = coalesce(release.note, c.reason), updated_at = now()
@@ -288,9 +294,13 @@ export async function recordCohortVerdict(
       [o.fleet, o.version, o.state, by, o.at, note, o.except, from],
     );
     await connection.query(
-      `update cohorts set state = $3, decided_by = $4, decided_at = $5, note = $6
+      `update cohorts set decided_by = $4, decided_at = $5, note = $6,
+              state = case when $3 = 'approved' and exists
+                (select from releases r where r.fleet = $1 and r.version = $2 and r.cohort and r.state = 'serving')
+                then 'published' else $3 end
         where fleet = $1 and version = $2 and state = any($7)`,
-      [o.fleet, o.version, o.state, by, o.at, note, from],
+      // Denied while a further stage publishes it: the pages that are to come find that here.
+      [...[o.fleet, o.version, o.state, by, o.at, note], [...from, ...published]],
     );
   });
 }
@@ -333,7 +343,7 @@ export interface CohortStanding {
   readonly state: CohortState;
   readonly members: number;
   readonly serving: number;
-  /** Approved, but not published, each with its reason. */
+  /** Approved, but not published, each with its reason: in this stage or in one before it. */
   readonly rejected: number;
   /** By name, or with the whole cohort. */
   readonly denied: number;
@@ -348,12 +358,18 @@ export async function readStanding(
   const { rows } = await ledger.query<CohortStanding>(
     `select h.state, count(*)::int as members,
             count(*) filter (where p.state = 'serving')::int as serving,
-            count(*) filter (where r.state = 'rejected')::int as rejected,
+            count(*) filter (where r.state = 'rejected' or x.version is not null)::int as rejected,
             count(*) filter (where r.state = 'denied')::int as denied,
-            min(r.note) filter (where r.state = 'rejected') as because
+            min(coalesce(x.reason, r.note)) filter (where r.state = 'rejected' or x.version is not null) as because
        from cohorts h join releases r on r.fleet = h.fleet and r.version = h.version and r.cohort
        left join publications p on p.fleet = r.fleet and p.stage = $2 and p.customer_key = r.customer_key
                                and p.version = r.version
+       -- Rejected here or before, and served by a stage that comes before that one.
+       left join lateral (
+            select o.version, o.reason from publications o
+             where r.state in ('pending', 'serving') and p.state is distinct from 'serving'
+               and o.fleet = r.fleet and o.customer_key = r.customer_key and o.version = r.version
+               and o.state = 'rejected' limit 1) x on true
       where h.fleet = $1 and h.version = $3 group by h.state`,
     [fleet, stage, version],
   );
@@ -383,4 +399,31 @@ export async function assertOneNumbering(
     message: `the versions of fleet "${fleet}" are numbered ${was}; training by ${training}(…) numbers them ${is}`,
     hint: "give the fleet another name: its models start again at version 1, beside those that serve",
   });
+}
+
+/** Members that a stage serves, of these; of a cohort that nobody has approved, stages that take such may. */
+export async function readServed(
+  ledger: pg.Pool,
+  { fleet, version }: CohortRef,
+  keys: readonly string[],
+): Promise<{ readonly customerKey: string; readonly stage: string }[]> {
+  if (keys.length === 0) return [];
+  const { rows } = await ledger.query<{ customerKey: string; stage: string }>(
+    `select customer_key as "customerKey", min(stage) as stage from publications
+      where fleet = $1 and customer_key = any($3) and version = $2 and state = 'serving' group by customer_key`,
+    [fleet, version, keys],
+  );
+  return rows;
+}
+
+/** Whether any stage serves any member. */
+export async function isServedAnywhere(
+  ledger: pg.Pool,
+  { fleet, version }: CohortRef,
+): Promise<boolean> {
+  const { rows } = await ledger.query(
+    `select from releases r where r.fleet = $1 and r.version = $2 and r.cohort and ${SERVES} limit 1`,
+    [fleet, version],
+  );
+  return rows.length > 0;
 }

@@ -47,7 +47,10 @@ export interface ReleaseVerdict extends ReleaseRef {
  * Who, when and why is kept of every decision; the version itself moves only from where the decision finds it open.
  * One that serves keeps serving until it is withdrawn.
  */
-export async function recordReleaseDecision(ledger: pg.Pool, o: ReleaseVerdict): Promise<void> {
+export async function recordReleaseDecision(
+  ledger: pg.Pool | pg.PoolClient,
+  o: ReleaseVerdict,
+): Promise<void> {
   // `earlier`: an approval by the policy stands in the releases row alone, which is about to change.
   const from = o.state === "denied" ? ["pending", "approved", "rejected"] : ["pending"];
   await ledger.query(

@@ -234,6 +234,23 @@ export async function customersToScore(
   return found;
 }
 
+/** Names of those whose endpoint has this version now. */
+export async function stagesServing(
+  ledger: pg.Pool,
+  {
+    fleet,
+    customerKey,
+    version,
+  }: Pick<Scored, "customerKey" | "version"> & { readonly fleet: string },
+): Promise<string[]> {
+  const { rows } = await ledger.query<{ stage: string }>(
+    `select stage from publications
+      where fleet = $1 and customer_key = $2 and version = $3 and state = 'serving'`,
+    [fleet, customerKey, version],
+  );
+  return rows.map(({ stage }) => stage);
+}
+
 export interface ScoredFigure {
   readonly customerKey: string;
   readonly rows: number;

@@ -1,9 +1,11 @@
 /** The ledger's promotions: how far each version has come on its way through the stages, and what it waits for. */
 import type pg from "pg";
+import { COHORT_KEY } from "../../fleet/names.js";
 import type { Standing } from "../../fleet/promotion.js";
+import type { CohortRef } from "./cohorts.js";
 import type { ReleaseRef } from "./releases.js";
 
-/** All stages of the version, in order of promotion. */
+/** All stages of the version, in order of promotion. A cohort's stand under `COHORT_KEY`. */
 export async function recordStandings(
   ledger: pg.Pool,
   { fleet, customerKey, version }: ReleaseRef,
@@ -76,6 +78,50 @@ export async function olderUnderWay(
                        and p.state in ${UNDER_WAY})
       order by r.version`,
     [fleet, customerKey, version],
+  );
+  return rows.map((row) => row.workflow_id);
+}
+
+/** As `newerServing`, of a cohort. One of the same cycle is the rest of it, and overtakes nobody. */
+export async function newerServingCohort(
+  ledger: pg.Pool,
+  { fleet, version }: CohortRef,
+): Promise<number | null> {
+  const { rows } = await ledger.query<{ version: number | null }>(
+    `select max(n.version) as version from cohorts n join cohorts o on o.fleet = n.fleet and o.version = $2
+      where n.fleet = $1 and n.version > $2 and n.cycle <> o.cycle
+        and exists (select from releases r where r.fleet = n.fleet and r.version = n.version and r.cohort
+                                            and r.state = 'serving')`,
+    [fleet, version],
+  );
+  return rows[0]?.version ?? null;
+}
+
+const COHORT_UNDER_WAY = `exists (select from promotions p
+   where p.fleet = h.fleet and p.customer_key = '${COHORT_KEY}' and p.version = h.version and p.state in ${UNDER_WAY})`;
+
+/** As `releaseUnderWay`, of a cohort. */
+export async function cohortUnderWay(
+  ledger: pg.Pool,
+  { fleet, version }: CohortRef,
+): Promise<string | null> {
+  const { rows } = await ledger.query<{ workflow_id: string }>(
+    `select h.workflow_id from cohorts h where h.fleet = $1 and h.version = $2 and ${COHORT_UNDER_WAY}`,
+    [fleet, version],
+  );
+  return rows[0]?.workflow_id ?? null;
+}
+
+/** Workflow ids of older cohorts, of other cycles, that are still on their way. */
+export async function olderCohortsUnderWay(
+  ledger: pg.Pool,
+  { fleet, version }: CohortRef,
+): Promise<string[]> {
+  const { rows } = await ledger.query<{ workflow_id: string }>(
+    `select h.workflow_id from cohorts h join cohorts n on n.fleet = h.fleet and n.version = $2
+      where h.fleet = $1 and h.version < $2 and h.cycle <> n.cycle and ${COHORT_UNDER_WAY}
+      order by h.version`,
+    [fleet, version],
   );
   return rows.map((row) => row.workflow_id);
 }

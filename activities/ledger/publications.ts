@@ -1,9 +1,9 @@
 /** The ledger's publications: which version of a customer's model a stage has copied, serves, or rejected. */
 import type pg from "pg";
-import { targetModel, type ArtifactNaming } from "../../fleet/names.js";
+import { COHORT_KEY, targetModel, type ArtifactNaming } from "../../fleet/names.js";
 import { servingAddress, type Serving, type ServingAddress } from "../../fleet/serving.js";
 import type { StageApproval } from "../../fleet/stages.js";
-import { withdrawalWords, type RecordedState } from "../../fleet/way-back.js";
+import { COLLECTED_WORDS, withdrawalWords, type RecordedState } from "../../fleet/way-back.js";
 import { inTransaction } from "./transaction.js";
 
 export interface StageRef {
@@ -26,6 +26,8 @@ export interface AskedVersion extends VersionRef {
     readonly decidedBy: string | null;
     readonly artifactUri: string;
     readonly modelPackageArn: string;
+    /** Retention has taken its artifact. */
+    readonly collected: boolean;
     /** Who denied it after its approval. */
     readonly withdrawal: { readonly by: string; readonly because: string | null } | null;
   } | null;
@@ -69,7 +71,7 @@ export async function readAskedVersions(
     `select a.customer_key as "customerKey", a.version,
             case when r.version is not null then json_build_object(
               'state', r.state, 'decidedBy', r.decided_by, 'artifactUri', r.artifact_uri,
-              'modelPackageArn', r.model_package_arn, 'withdrawal',
+              'modelPackageArn', r.model_package_arn, 'collected', r.collected_at is not null, 'withdrawal',
               (select json_build_object('by', w.asked_by, 'because', w.because) from withdrawals w
                 where w.fleet = $1 and w.customer_key = a.customer_key and w.version = a.version
                 order by w.asked_at limit 1)) end as release,
@@ -80,8 +82,9 @@ export async function readAskedVersions(
             coalesce((select s ->> 'approval' from jsonb_array_elements(f.spec -> 'stages') s
                        where s ->> 'name' = $2 limit 1), 'release') as "stageApproval",
             exists (select from promotions o
-                     where o.fleet = $1 and o.stage = $2 and o.customer_key = a.customer_key
-                       and o.version = a.version and o.approved_by is not null) as "isStageApproved",
+                     where o.fleet = $1 and o.stage = $2 and o.version = a.version
+                       and o.customer_key = case when r.cohort then '${COHORT_KEY}' else a.customer_key end
+                       and o.approved_by is not null) as "isStageApproved",
             (select max(s.version) from publications s
               where s.fleet = $1 and s.stage = $2 and s.customer_key = a.customer_key and s.state = 'serving')
               as "servingVersion",
@@ -219,29 +222,40 @@ export interface LockedVersion {
   readonly version: number;
   readonly serves: boolean;
   readonly state: RecordedState;
+  readonly collected: boolean;
   readonly decidedBy: string | null;
   /** Of a withdrawal. */
   readonly askedBy: string | null;
   readonly because: string | null;
 }
 
-/** Publications first, releases second: everybody locks in this order. */
+/** All versions of these customers: publications first, releases second, by customer, as everybody locks. */
+export async function lockCustomers(
+  connection: pg.PoolClient,
+  { fleet, stage }: StageRef,
+  customerKeys: readonly string[],
+): Promise<void> {
+  await connection.query(
+    `select from publications where fleet = $1 and stage = $2 and customer_key = any($3)
+      order by customer_key, version for update`,
+    [fleet, stage, customerKeys],
+  );
+  await connection.query(
+    `select from releases where fleet = $1 and customer_key = any($2) order by customer_key, version for update`,
+    [fleet, customerKeys],
+  );
+}
+
+/** Locks one customer's versions, and tells how each stands. */
 export async function lockCustomer(
   connection: pg.PoolClient,
   { fleet, stage }: StageRef,
   customerKey: string,
 ): Promise<LockedVersion[]> {
-  await connection.query(
-    `select from publications where fleet = $1 and stage = $2 and customer_key = $3 order by version for update`,
-    [fleet, stage, customerKey],
-  );
-  await connection.query(
-    `select from releases where fleet = $1 and customer_key = $2 order by version for update`,
-    [fleet, customerKey],
-  );
+  await lockCustomers(connection, { fleet, stage }, [customerKey]);
   const { rows } = await connection.query<LockedVersion>(
-    `select r.version, coalesce(p.state = 'serving', false) as serves, r.state, r.decided_by as "decidedBy",
-            w.asked_by as "askedBy", w.because
+    `select r.version, coalesce(p.state = 'serving', false) as serves, r.state,
+            r.collected_at is not null as collected, r.decided_by as "decidedBy", w.asked_by as "askedBy", w.because
        from releases r
        left join publications p on p.fleet = r.fleet and p.stage = $2 and p.customer_key = r.customer_key
                                and p.version = r.version
@@ -254,7 +268,8 @@ export async function lockCustomer(
 }
 
 /** Why an approval no longer holds; null when it does. */
-function denialOf({ state, decidedBy, askedBy, because }: LockedVersion): string | null {
+function denialOf({ state, collected, decidedBy, askedBy, because }: LockedVersion): string | null {
+  if (collected) return COLLECTED_WORDS;
   if (askedBy !== null) return withdrawalWords({ by: askedBy, because });
   return state === "denied" || state === "withdrawn"
     ? `${decidedBy ?? "somebody"} denied it`

@@ -12,6 +12,10 @@ export interface Standing {
   readonly pendingSeconds: number;
   readonly unpublishedSeconds: number;
   readonly withdrawalSeconds: number;
+  /** How long the oldest version has waited for a stage's own approval, and been on its way into it; 0 for none. */
+  readonly stages: Readonly<
+    Record<string, { readonly approvalSeconds: number; readonly publishingSeconds: number }>
+  >;
   /** 0.5, 0.95 and 1 of the last hour; null when nothing began to serve. */
   readonly publishSeconds: readonly number[] | null;
   readonly spentUsd: number;
@@ -30,7 +34,7 @@ export async function readStandings(ledger: pg.Pool): Promise<Standings> {
   const { rows } = await ledger.query<{ standings: Standings }>(
     `with newest as (
        select distinct on (fleet) y.fleet, y.cycle, y.state, y.started_at, y.ended_at, y.over_budget,
-              (s.spec #>> '{budget,perCycleUsd}')::float8 as budget
+              (s.spec #>> '{budget,perCycleUsd}')::float8 as budget, s.spec -> 'stages' as stages
          from cycles y join fleet_specs s using (fleet, spec_hash) order by y.fleet, y.cycle desc),
      open as (
        select fleet, kind, count(*) from jobs where state <> 'ended' group by fleet, kind)
@@ -54,6 +58,16 @@ export async function readStandings(ledger: pg.Pool): Promise<Standings> {
           'unpublishedSeconds', p.unpublished_seconds,
           'withdrawalSeconds', (select coalesce(max(extract(epoch from now() - w.asked_at)), 0) from withdrawals w
                                  where w.fleet = n.fleet and w.state = 'asked'),
+          'stages', (select coalesce(jsonb_object_agg(t ->> 'name', jsonb_build_object(
+                        'approvalSeconds', coalesce(o.approval, 0), 'publishingSeconds', coalesce(o.publishing, 0))), '{}')
+                       from jsonb_array_elements(n.stages) t
+                       left join (select stage,
+                                         max(extract(epoch from now() - updated_at))
+                                           filter (where state = 'stage-approval') as approval,
+                                         max(extract(epoch from now() - updated_at))
+                                           filter (where state = 'publishing') as publishing
+                                    from promotions where fleet = n.fleet and state in ('stage-approval', 'publishing')
+                                   group by stage) o on o.stage = t ->> 'name'),
           'publishSeconds', (select percentile_cont(array[0.5, 0.95, 1]) within group
                                       (order by extract(epoch from u.updated_at - r.decided_at))
                                from publications u join releases r using (fleet, customer_key, version)

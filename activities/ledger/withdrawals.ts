@@ -1,9 +1,10 @@
 /** The ledger's withdrawals: which versions shall no longer serve, who said so, and what serves instead. */
 import type pg from "pg";
 import type { EndpointKind } from "../../fleet/serving.js";
-import type { RecordedState, RecordedVersion } from "../../fleet/way-back.js";
+import { COLLECTED_WORDS, type RecordedVersion } from "../../fleet/way-back.js";
 import {
   lockCustomer,
+  type LockedVersion,
   type PublicationState,
   type ServingVersion,
   type StageRef,
@@ -31,19 +32,22 @@ export interface CustomerVersion extends RecordedVersion {
     readonly passedOver: readonly number[];
     readonly askedBy: string;
     readonly because: string | null;
+    /** The customer has left: nothing serves instead. */
+    readonly retires: boolean;
   } | null;
 }
 
 /** Of a fleet ($1) in a stage ($2); which ones, and in which order, follows. */
 export const CUSTOMER_VERSIONS = `
   select r.customer_key as "customerKey", r.version, r.state, r.cohort, p.verification is not null as verified,
-          coalesce(p.state = 'serving', false) as serves, p.state as publication,
-          p.target_model as "targetModel", p.endpoint_kind as "endpointKind", r.generation,
+          coalesce(p.state = 'serving', false) as serves, r.collected_at is not null as collected,
+          p.state as publication, p.target_model as "targetModel", p.endpoint_kind as "endpointKind", r.generation,
           r.artifact_uri as "artifactUri",
           r.model_package_arn as "modelPackageArn", coalesce(c.verification, '[]') as "verificationRows",
           coalesce(e.predictions, '[]') as predictions,
           case when w.version is not null then json_build_object(
-            'to', w.to_version, 'passedOver', w.passed_over, 'askedBy', w.asked_by, 'because', w.because)
+            'to', w.to_version, 'passedOver', w.passed_over, 'askedBy', w.asked_by, 'because', w.because,
+            'retires', w.retires)
             end as withdrawal
      from releases r
      left join customers c using (fleet, cycle, customer_key)
@@ -71,35 +75,44 @@ export interface NewWithdrawal extends StageRef, VersionRef {
   readonly to?: number | undefined;
   readonly by: string;
   readonly because?: string | undefined;
+  /** Nobody denies it: its customer has left, and nothing serves instead. */
+  readonly retires?: boolean | undefined;
   readonly workflowId: string;
 }
 
-/** From now on the version is published no more, and is nobody's way back. Asked for twice is asked for once. */
+/**
+ * From now on the version is published no more, and is nobody's way back. Asked for twice is asked for once. The locks are
+ * those under which retention collects versions: it has taken `to` before, and that is told, or it leaves `to` alone.
+ */
 export async function recordWithdrawal(ledger: pg.Pool, o: NewWithdrawal): Promise<void> {
-  await ledger.query(
-    `with asked as (
-       insert into withdrawals (fleet, stage, customer_key, version, to_version, asked_by, because, workflow_id, state)
-       values ($1, $2, $3, $4, $5, $6, $7, $8, 'asked') on conflict do nothing),
-     release as (
-       update releases set state = 'withdrawn'
-        where fleet = $1 and customer_key = $3 and version = $4
-          and state in ('approved', 'serving', 'retired', 'rejected', 'denied')
-       returning cycle)
-     update customers c set state = 'withdrawn', updated_at = now(),
-            reason = 'denied by ' || $6 || coalesce(': ' || $7, '')
-       from release
-      where c.fleet = $1 and c.cycle = release.cycle and c.customer_key = $3`,
-    [
-      o.fleet,
-      o.stage,
-      o.customerKey,
-      o.version,
-      o.to ?? null,
-      o.by,
-      o.because ?? null,
-      o.workflowId,
-    ],
-  );
+  await inTransaction(ledger, async (connection) => {
+    await connection.query(
+      "select from releases where fleet = $1 and customer_key = $2 order by version for update",
+      [o.fleet, o.customerKey],
+    );
+    await connection.query(
+      `with asked as (
+         insert into withdrawals (fleet, stage, customer_key, version, to_version, asked_by, because, workflow_id,
+                                  retires, state, reason)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $10, 'asked',
+                 (select 'version ' || version || ' cannot serve again: ' || $9 from releases
+                   where fleet = $1 and customer_key = $3 and version = $5 and collected_at is not null))
+         on conflict do nothing),
+       release as (
+         update releases set state = case when $10 then 'retired' else 'withdrawn' end
+          where fleet = $1 and customer_key = $3 and version = $4
+            and state in ('approved', 'serving', 'retired', 'rejected', 'denied')
+         returning cycle)
+       update customers c set state = 'withdrawn', updated_at = now(),
+              reason = 'denied by ' || $6 || coalesce(': ' || $7, '')
+         from release
+        where c.fleet = $1 and c.cycle = release.cycle and c.customer_key = $3 and not $10`,
+      [
+        ...[o.fleet, o.stage, o.customerKey, o.version, o.to ?? null],
+        ...[o.by, o.because ?? null, o.workflowId, COLLECTED_WORDS, o.retires ?? false],
+      ],
+    );
+  });
 }
 
 /**
@@ -153,15 +166,15 @@ export async function recordWayBack(
     const serving = standing.find((row) => row.serves);
     if (serving?.version !== step.version) return false;
     const next = standing.find((row) => row.version === step.next?.version);
-    if (step.next !== null && !(next !== undefined && maySettle(next.state))) return false;
+    if (step.next !== null && !(next !== undefined && maySettle(next))) return false;
     await point();
     await swap(connection, place, step);
     return true;
   });
 }
 
-const maySettle = (state: RecordedState): boolean =>
-  state === "retired" || state === "approved" || state === "serving";
+const maySettle = ({ state, collected }: LockedVersion): boolean =>
+  !collected && (state === "retired" || state === "approved" || state === "serving");
 
 async function swap(
   connection: pg.PoolClient,
@@ -171,7 +184,8 @@ async function swap(
   const key = [fleet, stage, customerKey];
   await connection.query(
     `update publications p set state = 'withdrawn', updated_at = now(),
-            reason = (select 'denied by ' || w.asked_by || coalesce(': ' || w.because, '') from withdrawals w
+            reason = (select case when w.retires then 'retired' else 'denied by ' || w.asked_by end
+                             || coalesce(': ' || w.because, '') from withdrawals w
                        where w.fleet = $1 and w.stage = $2 and w.customer_key = $3 and w.version = $4)
       where p.fleet = $1 and p.stage = $2 and p.customer_key = $3 and p.version = $4`,
     [...key, version],
@@ -264,14 +278,18 @@ export async function recordDelay(
   );
 }
 
+/** That of a customer who has left is over with it: nobody has denied the version. */
 export async function recordRemoved(
   ledger: pg.Pool,
   { fleet, stage }: StageRef,
   { customerKey, version }: VersionRef,
 ): Promise<void> {
   await ledger.query(
-    `update withdrawals set state = 'removed'
-      where fleet = $1 and stage = $2 and customer_key = $3 and version = $4 and state = 'moved'`,
+    `with over as (
+       delete from withdrawals
+        where fleet = $1 and stage = $2 and customer_key = $3 and version = $4 and state = 'moved' and retires)
+     update withdrawals set state = 'removed'
+      where fleet = $1 and stage = $2 and customer_key = $3 and version = $4 and state = 'moved' and not retires`,
     [fleet, stage, customerKey, version],
   );
 }

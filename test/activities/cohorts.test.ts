@@ -250,7 +250,7 @@ describe("published", () => {
     const told = { ...place(spec, 2), withdrawWorkflowId: workflowId, because: null };
     await run(withdrawal().answerCohortWithdrawal, told);
     expect(await signalsOf(parts(), workflowId)).toEqual([
-      { version: 2, moved: 9, removed: 3, open: 0, because: null },
+      { stage: "local", version: 2, moved: 9, removed: 3, open: 0, because: null },
     ]);
   });
 });

@@ -9,6 +9,7 @@ import {
   ListModelsCommand,
 } from "@aws-sdk/client-sagemaker";
 import { ListObjectsV2Command } from "@aws-sdk/client-s3";
+import { ScheduleNotFoundError } from "@temporalio/client";
 import { ApplicationFailure } from "@temporalio/common";
 import { defineSearchAttributeKey } from "@temporalio/common";
 import { describe, expect, test } from "vitest";
@@ -18,6 +19,7 @@ import { createEndpointActivities } from "../../activities/endpoints.js";
 import { modelPackageGroupName, s3Keys } from "../../fleet/names.js";
 import { SEARCH_ATTRIBUTES } from "../../fleet/search-attributes.js";
 import type { FleetSpec } from "../../fleet/spec.schema.js";
+import { driftScheduleId, scheduleId } from "../../workflows/messages.js";
 import { aFleet } from "./a-fleet.js";
 import { run, useParts } from "./parts.js";
 import { aVersion, pointerOf, STAGE, uploadCode, withRuntime } from "./publishing.js";
@@ -140,6 +142,27 @@ test("an endpoint that somebody named alike, without the fleet's tag, is nobody'
   );
   await destroy({ fleet: spec.name });
   expect((await tracesOf(spec)).endpoints).toEqual(["byhand-local--mine"]);
+});
+
+test("its schedules go with it, that of its looks for drift too, and no other fleet's", async () => {
+  const schedules = parts().temporal.schedule;
+  const create = (scheduleId: string) =>
+    schedules.create({
+      scheduleId,
+      spec: { calendars: [{ dayOfMonth: 1 }] },
+      action: { type: "startWorkflow", workflowType: "watchDrift", taskQueue: "nobody" },
+    });
+  for (const fleet of ["watched", "watched-too"]) await create(driftScheduleId(fleet));
+  const { takeInventory } = activities();
+  expect(await run(takeInventory, { fleet: "watched" })).toMatchObject({ hasSchedule: true });
+  await create(scheduleId("watched"));
+  await destroy({ fleet: "watched" });
+  for (const id of [scheduleId("watched"), driftScheduleId("watched")])
+    await expect(schedules.getHandle(id).describe()).rejects.toThrow(ScheduleNotFoundError);
+  expect(await run(takeInventory, { fleet: "watched" })).toMatchObject({ hasSchedule: false });
+  const other = schedules.getHandle(driftScheduleId("watched-too"));
+  expect((await other.describe()).scheduleId).toBe("drift/watched-too");
+  await other.delete();
 });
 
 describe("a cycle that runs", () => {

@@ -1,15 +1,22 @@
 /** Looking for drift: what Postgres computes, what the endpoint is asked, who is chosen, and that it can be repeated. */
+import { DescribeTrainingJobCommand } from "@aws-sdk/client-sagemaker";
 import type { SageMakerRuntimeClient } from "@aws-sdk/client-sagemaker-runtime";
+import { ApplicationFailure } from "@temporalio/common";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { createCycleActivities } from "../../activities/cycles.js";
 import { createDatasetActivities } from "../../activities/datasets.js";
 import { createDriftActivities, createDriftRunActivities } from "../../activities/drift.js";
 import { driftSchema, type DriftInput } from "../../fleet/drift.schema.js";
-import { customerKey } from "../../fleet/names.js";
+import { readModelColumns, recordPreprocessor } from "../../activities/ledger/preprocessors.js";
+import { preprocessorHash, type PipelineTraining } from "../../activities/preprocessor-request.js";
+import { createPreprocessorActivities } from "../../activities/preprocessor.js";
+import { createShardedTrainingActivities } from "../../activities/sharded-training.js";
+import type { StageAccess } from "../../activities/stage-access.js";
+import { customerKey, specHash } from "../../fleet/names.js";
 import { daily } from "../../fleet/schedule.js";
-import type { FleetSpec } from "../../fleet/spec.schema.js";
-import { aFleet, openCycle, WINDOW } from "./a-fleet.js";
-import { run, useParts } from "./parts.js";
+import { fleetSpecSchema, type FleetSpec } from "../../fleet/spec.schema.js";
+import { aFleet, openCycle, WINDOW, type FleetOptions } from "./a-fleet.js";
+import { readObject, run, useParts } from "./parts.js";
 
 const parts = useParts(19800);
 
@@ -65,13 +72,22 @@ afterAll(() => parts().warehouse.query("drop table if exists drift_rows"));
 const AT = "2013-10-01T00:00:00.000Z";
 const CUSTOMERS = [...Object.keys(CHANGES), "few", "gone", "newer"];
 
-function spec(name: string, drift: Partial<DriftInput> = {}, query = QUERY): FleetSpec {
+function spec(
+  name: string,
+  drift: Partial<DriftInput> = {},
+  query = QUERY,
+  more: Partial<FleetOptions> = {},
+): FleetSpec {
   const parsed = driftSchema.parse({ schedule: daily({ at: "05:00" }), ...drift });
-  return { ...aFleet({ name, source: { query } }), drift: parsed };
+  return { ...aFleet({ name, source: { query }, ...more }), drift: parsed };
 }
 
-/** Every customer has a champion of the cycle of July, with an error of 1. */
-async function champions(fleet: FleetSpec, customers: readonly string[] = CUSTOMERS) {
+/** Every customer has a champion of the cycle of July, with an error of 1, in the first stage unless told. */
+async function champions(
+  fleet: FleetSpec,
+  customers: readonly string[] = CUSTOMERS,
+  stages: (customer: string) => readonly string[] = () => [fleet.stages[0].name],
+) {
   const { ledger, account, region } = parts();
   const { cycle } = await openCycle(parts(), fleet);
   await ledger.query("update cycles set state = 'completed' where fleet = $1", [fleet.name]);
@@ -89,24 +105,42 @@ async function champions(fleet: FleetSpec, customers: readonly string[] = CUSTOM
     );
     await ledger.query(
       `insert into releases (fleet, cycle, customer_key, version, model_package_arn, training_job_name,
-                             artifact_uri, state, decided_by, workflow_id)
-       values ($1, $2, $3, 1, $4, 'job', 's3://b/k', 'serving', 'ada', 'release')`,
+                             artifact_uri, state, decided_by, workflow_id, cohort)
+       values ($1, $2, $3, 1, $4, 'job', 's3://b/k', 'serving', 'ada', 'release', $5)`,
       [
         fleet.name,
         cycle,
         key,
         `arn:aws:sagemaker:${region}:${account}:model-package/${fleet.name}--${key}/1`,
+        fleet.training.kind === "sharded",
       ],
+    );
+    await ledger.query(
+      `insert into publications (fleet, stage, customer_key, version, target_model, state)
+       select $1, stage, $2, 1, $2 || '/v000001.tar.gz', 'serving' from unnest($3::text[]) as s (stage)`,
+      [fleet.name, key, stages(customer)],
     );
   }
 }
 
-/** Answers every row with 0: the mean of labels that have not moved. */
-const asked: string[] = [];
-const runtime = {
-  send: async ({ input }: { input: { TargetModel?: string; Body: string } }) => {
-    asked.push(input.TargetModel ?? "");
-    if (input.TargetModel?.startsWith("scaled"))
+interface Asked {
+  readonly stage: string;
+  readonly endpoint: string;
+  readonly model: string;
+}
+const asked: Asked[] = [];
+
+/** A stage's clients, whose endpoint answers every row with 0: the mean of labels that have not moved. */
+const stageAccess: StageAccess = async (stage) => {
+  if (stage.name === "closed")
+    throw ApplicationFailure.nonRetryable("the role of stage closed may not be assumed");
+  const send = async ({
+    input,
+  }: {
+    input: Record<"EndpointName" | "TargetModel" | "Body", string>;
+  }) => {
+    asked.push({ stage: stage.name, endpoint: input.EndpointName, model: input.TargetModel });
+    if (input.TargetModel.startsWith("scaled"))
       throw Object.assign(new Error("it broke"), {
         name: "ModelError",
         OriginalMessage: "it broke",
@@ -115,11 +149,13 @@ const runtime = {
       .map(() => "0")
       .join("\n");
     return { Body: { transformToString: () => answer } };
-  },
-} as unknown as SageMakerRuntimeClient;
+  };
+  const clients = await parts().stageAccess(stage);
+  return { ...clients, runtime: { send } as unknown as SageMakerRuntimeClient };
+};
 
 const activities = (secret: string | undefined = parts().warehouseUrl) => ({
-  ...createDriftActivities({ ...parts(), runtime, secret: () => Promise.resolve(secret) }),
+  ...createDriftActivities({ ...parts(), stageAccess, secret: () => Promise.resolve(secret) }),
   ...createDriftRunActivities(parts()),
 });
 
@@ -313,23 +349,58 @@ describe("the champion's error on newly labelled rows", () => {
     await look(fleet);
     expect(asked).toHaveLength(3);
     await look(fleet, "2013-10-08T00:00:00.000Z");
-    expect(new Set(asked).size).toBe(5);
+    expect(new Set(asked.map(({ model }) => model)).size).toBe(5);
+  });
+
+  test("is asked in the last stage that serves the champion, by that stage's own clients", async () => {
+    const error = { ratio: 1.5, sample: 50 };
+    const elsewhere = (name: string, account: string) => ({
+      ...{ name, account, role: `arn:aws:iam::${account}:role/modelfleet` },
+      ...{ bucket: `models-${name}`, executionRole: `arn:aws:iam::${account}:role/sagemaker` },
+    });
+    const fleet = fleetSpecSchema.parse({
+      ...spec("staged", { psi: 9, error }),
+      stages: [
+        { name: "sandbox", account: "111111111111" },
+        elsewhere("prod", "333333333333"),
+        elsewhere("closed", "444444444444"),
+      ],
+    });
+    const serving: Readonly<Record<string, readonly string[]>> = {
+      calm: ["prod", "sandbox"],
+      labels: ["sandbox"],
+      flags: ["sandbox", "prod", "closed"],
+      shifted: [],
+    };
+    await champions(fleet, Object.keys(serving), (customer) => serving[customer] ?? []);
+    asked.length = 0;
+    const { ref, counts } = await look(fleet);
+    expect([...asked].sort((a, b) => (a.stage < b.stage ? -1 : 1))).toEqual([
+      { stage: "prod", endpoint: "staged-prod", model: "calm/v000001.tar.gz" },
+      { stage: "sandbox", endpoint: "staged-sandbox", model: "labels/v000001.tar.gz" },
+    ]);
+    expect(counts).toMatchObject({ compared: 4, scored: 2, drifted: 1 });
+    const rows = await found(ref);
+    // A stage that cannot be reached is told, and holds up nobody.
+    expect(rows.get("flags")?.because).toBe(
+      "nothing has moved past its threshold; its error is not known: the role of stage closed may not be assumed",
+    );
+    expect(rows.get("shifted")?.because).toBe("nothing has moved past its threshold");
   });
 });
 
 describe("the cycle that drift calls for", () => {
-  test("exports and plans the chosen customers only, marked with its cause", async () => {
-    const fleet = spec("retrained", { maxRetrainings: 2 });
+  /** Opened, exported and planned for those that the look has chosen; with their names. */
+  async function plannedCycle(fleet: FleetSpec) {
     await champions(fleet);
     const { ref } = await look(fleet);
     const chosen = [...(await found(ref)).values()].filter(({ action }) => action === "retrain");
     const cycles = createCycleActivities(parts());
-    const window = { floor: WINDOW.floor, ceiling: AT };
     const cycle = { fleet: fleet.name, cycle: ref.run };
     await cycles.openCycle({
       spec: fleet,
       cycle: ref.run,
-      window,
+      window: { floor: WINDOW.floor, ceiling: AT },
       workflowId: "w",
       force: false,
       cause: "drift",
@@ -343,13 +414,71 @@ describe("the cycle that drift calls for", () => {
       train: 2,
       skipped: 0,
     });
+    return { cycle, chosen: chosen.map(({ customer }) => customer).sort() };
+  }
+
+  const image = "111111111111.dkr.ecr.us-east-1.amazonaws.com/modelfleet-noop:1";
+
+  test("exports and plans the chosen customers only, marked with its cause", async () => {
+    const fleet = spec("retrained", { maxRetrainings: 2 });
+    const { cycle, chosen } = await plannedCycle(fleet);
     const { rows } = await parts().ledger.query<{ customer: string }>(
       "select customer from customers where fleet = $1 and cycle = $2 order by customer",
-      [fleet.name, ref.run],
+      [fleet.name, cycle.cycle],
     );
-    expect(rows.map(({ customer }) => customer)).toEqual(
-      chosen.map(({ customer }) => customer).sort(),
+    expect(rows.map(({ customer }) => customer)).toEqual(chosen);
+  });
+
+  test("of a sharded fleet has one job, which reads the chosen and nobody else", async () => {
+    const training = { kind: "sharded", image, instances: 2 };
+    const fleet = spec("packed", { maxRetrainings: 2 }, QUERY, { training });
+    const { cycle, chosen } = await plannedCycle(fleet);
+    const sharded = createShardedTrainingActivities({ ...parts(), watchSeconds: 0.05 });
+    const { trainingJobName } = await run(sharded.startShardedJob, { ...cycle, round: 0 });
+    const job = await parts().sagemaker.send(
+      new DescribeTrainingJobCommand({ TrainingJobName: trainingJobName }),
     );
+    const [customers] = job.InputDataConfig ?? [];
+    const manifest = customers?.DataSource?.S3DataSource?.S3Uri ?? "";
+    const text = await readObject(parts(), manifest.replace(`s3://${parts().bucket}/`, ""));
+    const [, ...paths] = JSON.parse(text ?? "") as [object, ...string[]];
+    expect(paths.sort()).toEqual(chosen.map((customer) => `${customerKey(customer)}.csv`).sort());
+  });
+
+  test("of a pipeline fleet uses the preprocessor that all have, and fits none on so few", async () => {
+    const sourceHash = "0".repeat(64);
+    const fleet = spec("piped", { maxRetrainings: 2 }, QUERY, {
+      training: {
+        kind: "pipeline",
+        source: "m",
+        preprocessor: { source: "p", sourceHash },
+        sourceHash,
+      },
+      endpoint: { kind: "pipeline" },
+    });
+    const { cycle } = await plannedCycle(fleet);
+    const preprocessors = createPreprocessorActivities({ ...parts(), watchSeconds: 0.05 });
+    const start = () => run(preprocessors.startPreprocessorJob, { ...cycle, round: 0 });
+    await expect(start()).rejects.toMatchObject({
+      type: "PreparationFailed",
+      nonRetryable: true,
+      message: expect.stringContaining("has changed since the last cycle of all") as unknown,
+    });
+    // As a cycle of all customers leaves it.
+    const { ledger } = parts();
+    await ledger.query("update cycles set cause = null where fleet = 'piped'");
+    const { kind, ...job } = await start();
+    expect(kind).toBe("fits");
+    await ledger.query("update cycles set cause = 'drift' where fleet = 'piped'");
+    const { preprocessor } = fleet.training as PipelineTraining;
+    await recordPreprocessor(ledger, {
+      ...cycle,
+      hash: preprocessorHash(preprocessor, await readModelColumns(ledger, cycle)),
+      specHash: specHash(fleet),
+      trainingJobName: "jobName" in job ? job.jobName : "",
+      artifactUri: "s3://b/k",
+    });
+    expect(await start()).toEqual({ kind: "there", generation: 1 });
   });
 });
 

@@ -1,15 +1,27 @@
-/** Stages in other accounts, as a worker reaches them: whose credentials, for how long, and what they open. */
+/** Stages in other accounts, as a worker reaches them: whose credentials, for how long, what they open, and what waits. */
 import {
   CopyObjectCommand,
   CreateBucketCommand,
   GetObjectCommand,
+  ListObjectsV2Command,
+  type ListObjectsV2CommandOutput,
+  PutBucketPolicyCommand,
   PutObjectCommand,
 } from "@aws-sdk/client-s3";
 import { CreateModelCommand, ListModelsCommand } from "@aws-sdk/client-sagemaker";
 import { AssumeRoleCommand, STSClient } from "@aws-sdk/client-sts";
 import { afterEach, describe, expect, test } from "vitest";
+import { createArtifactActivities } from "../../activities/artifacts.js";
+import { createEndpointActivities } from "../../activities/endpoints.js";
+import { createWithdrawalActivities } from "../../activities/withdrawals.js";
+import { homeBucketStatement, mergePolicy } from "../../fleet/account-policies.js";
+import { fleetSpecSchema, type FleetSpec, type StageSpec } from "../../fleet/spec.schema.js";
 import { bucketPrefix } from "../../local/stack/accounts.js";
+import type { Publication } from "../../workflows/messages.js";
 import { checkStages } from "../../worker/check-stages.js";
+import { aFleet, openCycle } from "./a-fleet.js";
+import { run } from "./parts.js";
+import { aVersion, uploadCode } from "./publishing.js";
 import { PROD, QA, stageIn, useThreeAccounts } from "./three-accounts.js";
 
 const three = useThreeAccounts(19680);
@@ -20,10 +32,10 @@ const admin = (path: string, body?: unknown) =>
     ...(body !== undefined && { body: JSON.stringify(body) }),
   });
 
-const callsOf = async (operation: string): Promise<number> => {
-  const calls = (await (await admin("calls")).json()) as Record<string, number>;
-  return calls[operation] ?? 0;
-};
+const calls = async (): Promise<Record<string, number>> =>
+  (await (await admin("calls")).json()) as Record<string, number>;
+
+const callsOf = async (operation: string): Promise<number> => (await calls())[operation] ?? 0;
 
 afterEach(async () => void (await admin("faults", {})));
 
@@ -113,6 +125,21 @@ describe("nothing is touched", () => {
   });
 });
 
+test("the worker's own bucket is refused as that of a stage elsewhere", async () => {
+  const { account, bucket } = three().parts;
+  const wrong = { ...stageIn(QA), bucket };
+  const refusal = {
+    type: "SpecInvalid",
+    message: expect.stringContaining("is MODELFLEET_BUCKET") as string,
+  };
+  await expect(three().renew().stageAccess(wrong)).rejects.toMatchObject(refusal);
+  const spec = fleetSpecSchema.parse({
+    ...aFleet({ name: "astray" }),
+    stages: [{ name: "sandbox", account }, wrong],
+  });
+  await expect(openCycle(three().parts, spec)).rejects.toMatchObject(refusal);
+});
+
 describe("credentials that end", () => {
   test("are renewed before they do", async () => {
     await admin("faults", { sessionSeconds: 3 });
@@ -198,6 +225,98 @@ describe("what is in an account", () => {
   });
 });
 
+describe("what is published into a stage elsewhere", () => {
+  const copy = (spec: FleetSpec, stage: string, ...publications: Publication[]) => {
+    const { parts, stages } = three();
+    const activities = createArtifactActivities({ ...parts, stageAccess: stages.stageAccess });
+    return run(activities.copyArtifacts, { fleet: spec.name, stage, publications });
+  };
+  const waits = { type: "AccessDenied", nonRetryable: false };
+  const fleetIn = (name: string, ...elsewhere: StageSpec[]): FleetSpec => {
+    const { account } = three().parts;
+    const stages = [{ name: "sandbox", account }, ...elsewhere];
+    return fleetSpecSchema.parse({ ...aFleet({ name }), stages });
+  };
+
+  test("waits while the home bucket does not let the stage read, and is told what is gone", async () => {
+    const { parts, stages } = three();
+    const { s3, bucket } = parts;
+    const spec = fleetIn("closed", stageIn(PROD));
+    await uploadCode(parts, spec);
+    const fine = await aVersion(parts, { spec, customer: "fine", version: 1 });
+    const gone = await aVersion(parts, { spec, customer: "gone", version: 1, artifact: null });
+    const prod = await stages.stageAccess(stageIn(PROD));
+    await prod.s3.send(new CreateBucketCommand({ Bucket: prod.bucket }));
+    await expect(copy(spec, "prod", fine, gone)).rejects.toMatchObject({
+      ...waits,
+      message: expect.stringMatching(
+        /^stage "prod" in account 333333333333: the stage's role may not copy s3:/,
+      ) as string,
+      details: [{ hint: expect.stringContaining("modelfleet accounts plan") as string }],
+    });
+
+    const role = stageIn(PROD).role ?? "";
+    const stage = { name: "prod", account: PROD.id, role };
+    const { policy } =
+      mergePolicy(undefined, [homeBucketStatement({ fleet: spec.name, bucket }, stage)]) ?? {};
+    await s3.send(new PutBucketPolicyCommand({ Bucket: bucket, Policy: policy }));
+    const { rejected } = await copy(spec, "prod", fine, gone);
+    expect(rejected).toMatchObject([
+      {
+        customerKey: "gone",
+        because: expect.stringMatching(/^its artifact is gone: s3:/) as string,
+      },
+    ]);
+  });
+
+  test("touches nothing in either account with credentials of the wrong one", async () => {
+    const { parts, stages, renew } = three();
+    const { stageAccess } = renew();
+    const wrong = { ...stageIn(QA), account: PROD.id };
+    const there = { ...parts, pollSeconds: 0.2, stageAccess: () => stageAccess(wrong) };
+    const spec = fleetIn("mixed", stageIn(QA));
+    const version = await aVersion(parts, { spec, customer: "one", version: 1 });
+    const place = { fleet: spec.name, stage: "qa" };
+    const batch = { ...place, publications: [version] };
+    const before = await calls();
+    const at = new Date().toISOString();
+    const endpoints = createEndpointActivities(there);
+    for (const attempt of [
+      () => run(createArtifactActivities(there).copyArtifacts, batch),
+      () => run(endpoints.ensureEndpoint, { ...place, at, reload: false }),
+      () => run(endpoints.verifyAndPoint, batch),
+      () =>
+        run(createWithdrawalActivities(there).restoreArtifacts, {
+          ...place,
+          customerKeys: ["one"],
+        }),
+    ])
+      await expect(attempt()).rejects.toMatchObject({
+        type: "AccountMismatch",
+        nonRetryable: true,
+      });
+    const after = await calls();
+    const made = Object.keys(after).filter((operation) => after[operation] !== before[operation]);
+    expect(made.sort()).toEqual(["AssumeRole", "GetCallerIdentity"]);
+    for (const stage of [stageIn(QA), stageIn(PROD)]) {
+      const { s3, bucket } = await stages.stageAccess(stage);
+      const list = new ListObjectsV2Command({ Bucket: bucket, Prefix: "fleets/mixed/" });
+      const { Contents = [] } = await s3.send(list).catch(unlessNoBucket);
+      expect(Contents).toEqual([]);
+    }
+  });
+
+  test("waits while the stage's role does not let the worker in", async () => {
+    const shut = { ...stageIn(QA), externalId: "modelfleet-prod" };
+    const spec = fleetIn("shut", shut);
+    const version = await aVersion(three().parts, { spec, customer: "one", version: 1 });
+    await expect(copy(spec, "qa", version)).rejects.toMatchObject({
+      ...waits,
+      message: expect.stringContaining("the worker may not assume the role") as string,
+    });
+  });
+});
+
 test("a worker that starts tells which stages of the fleets on record it cannot reach", async () => {
   const { parts, renew } = three();
   const stages = [
@@ -211,7 +330,7 @@ test("a worker that starts tells which stages of the fleets on record it cannot 
   );
   const told: unknown[] = [];
   const log = (message: string, fields?: Record<string, unknown>) =>
-    void told.push([message, fields?.stage, fields?.type]);
+    void (fields?.fleet === "f" && told.push([message, fields.stage, fields.type]));
   const { ledger } = parts;
   await checkStages({ ledger, stageAccess: renew().stageAccess }, { info: log, error: log });
   expect(told).toEqual([
@@ -230,4 +349,9 @@ async function endSessions(): Promise<void> {
   await db.connect();
   await db.query("update sagemaker.sessions set expires_at = extract(epoch from now()) - 1");
   await db.end();
+}
+
+function unlessNoBucket(error: unknown): Partial<ListObjectsV2CommandOutput> {
+  if (error instanceof Error && error.name === "NoSuchBucket") return {};
+  throw error;
 }

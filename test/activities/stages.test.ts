@@ -1,6 +1,10 @@
 /** Several stages of one fleet, each with its own endpoint: what serves where, what may, and the way back of each. */
-import { beforeAll, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { createArtifactActivities } from "../../activities/artifacts.js";
+import { createCohortPublicationActivities } from "../../activities/cohort-publication.js";
+import { createCohortRegistrationActivities } from "../../activities/cohort-registration.js";
+import { createCohortReleaseActivities } from "../../activities/cohort-release.js";
+import { createCohortWithdrawalActivities } from "../../activities/cohort-withdrawal.js";
 import { forgetStage } from "../../activities/ledger/destruction.js";
 import { recordReleaseDecision } from "../../activities/ledger/decisions.js";
 import { createEndpointActivities } from "../../activities/endpoints.js";
@@ -12,6 +16,7 @@ import type { Standing } from "../../fleet/promotion.js";
 import { fleetSpecSchema, type FleetSpec } from "../../fleet/spec.schema.js";
 import type { Publication } from "../../workflows/messages.js";
 import { aFleet } from "./a-fleet.js";
+import { aShardedFleet, anEvaluatedCohort, cohortStanding, memberKey } from "./cohorts.js";
 import { readObject, run, useParts } from "./parts.js";
 import {
   aVersion,
@@ -25,17 +30,16 @@ import {
 const parts = useParts(19740);
 const STAGES = ["sandbox", "qa", "prod"];
 
+const account = "111111111111";
+const stages = [
+  { name: "sandbox", account, approval: "none" },
+  { name: "qa", account },
+  { name: "prod", account, approval: "stage", instances: 2 },
+];
+
 let spec: FleetSpec;
 beforeAll(async () => {
-  const account = "111111111111";
-  spec = fleetSpecSchema.parse({
-    ...aFleet({ name: "staged" }),
-    stages: [
-      { name: "sandbox", account, approval: "none" },
-      { name: "qa", account },
-      { name: "prod", account, approval: "stage", instances: 2 },
-    ],
-  });
+  spec = fleetSpecSchema.parse({ ...aFleet({ name: "staged" }), stages });
   await uploadCode(parts(), spec);
 });
 
@@ -55,9 +59,9 @@ async function publish(stage: string, publication: Publication): Promise<string 
 }
 
 /** By stage, the version that a client is pointed to. */
-async function pointed(customerKey: string): Promise<(number | null)[]> {
+async function pointed(customerKey: string, fleet = spec.name): Promise<(number | null)[]> {
   const texts = STAGES.map((stage) =>
-    readObject(parts(), s3Keys.pointer({ fleet: spec.name, stage, customerKey })),
+    readObject(parts(), s3Keys.pointer({ fleet, stage, customerKey })),
   );
   return (await Promise.all(texts)).map((text) =>
     text === null ? null : (JSON.parse(text) as { version: number }).version,
@@ -247,4 +251,171 @@ test("what a stage that is taken down has served serves on in the others", async
   await forgetStage(parts().ledger, destroyed);
 
   expect([await stateOf(both), await stateOf(alone)]).toEqual(["serving", "retired"]);
+});
+
+describe("a cohort", () => {
+  const FLEET = "staged-cohort";
+  const MEMBERS = 6;
+  const cohortSpec = fleetSpecSchema.parse({ ...aShardedFleet(FLEET), stages });
+  const dependencies = () => ({ ...withRuntime(parts()), watchSeconds: 60 });
+  const publication = () => createCohortPublicationActivities(dependencies());
+  const withdrawal = () => createCohortWithdrawalActivities(dependencies());
+  const releaseOf = (version: number): string => `release-cohort/${FLEET}/${version}`;
+
+  /** Registered as a sharded cycle leaves it, with a release that only collects its signals. */
+  async function register(version: number, options: { factor: number; wrong?: number[] }) {
+    const cycle = `2026-0${version}-01`;
+    const asking = version === 1 ? [0] : [];
+    await anEvaluatedCohort(parts(), {
+      ...{ spec: cohortSpec, cycle, members: MEMBERS, asking },
+      ...options,
+    });
+    const { registerCohort } = createCohortRegistrationActivities(dependencies());
+    await run(registerCohort, { fleet: FLEET, cycle });
+    const workflowId = releaseOf(version);
+    await parts().temporal.workflow.start("releaseCohort", { workflowId, taskQueue: "nobody" });
+  }
+
+  /** As the stage's endpoint workflow does it; returns whether it was stopped, and what the release is told. */
+  async function publishIn(stage: string, version: number): Promise<unknown> {
+    const place = { fleet: FLEET, stage, version };
+    const { stopped } = await run(publication().copyCohortPage, { ...place, after: "" });
+    if (stopped) return "stopped";
+    const at = new Date((clock += 1000)).toISOString();
+    const endpoints = createEndpointActivities(dependencies());
+    await run(endpoints.ensureEndpoint, { fleet: FLEET, stage, at, reload: false });
+    const verify = (await run(publication().verifyCohort, place)).kind === "doubtful";
+    await run(publication().pointCohortPage, { ...place, after: "", verify });
+    const told = { ...place, releaseWorkflowId: releaseOf(version), because: null };
+    await run(publication().answerCohort, told);
+    return (await signalsOf(parts(), releaseOf(version))).at(-1);
+  }
+
+  const record = (version: number, states: readonly Standing["state"][]) =>
+    run(createPromotionActivities(parts()).recordCohortPromotion, {
+      ...{ fleet: FLEET, version, isServing: states.includes("serving") },
+      standings: STAGES.map((stage, index) => ({
+        ...{ stage, state: states[index] ?? "ahead", due: null, note: null },
+        approved: stage === "prod" ? approvedForProd.approved : null,
+      })),
+    });
+
+  const versionsIn = (index: number) => pointed(memberKey(index), FLEET);
+  const standing = (version: number) => cohortStanding(parts(), cohortSpec, version);
+
+  beforeAll(async () => {
+    await uploadCode(parts(), cohortSpec);
+    await register(1, { factor: 10, wrong: [2] });
+  });
+
+  test("that nobody has approved comes into the stage that takes it, and into no other", async () => {
+    expect(await publishIn("qa", 1)).toBe("stopped");
+    expect(await publishIn("sandbox", 1)).toMatchObject({
+      ...{ stage: "sandbox", version: 1, serving: 5, rejected: 1 },
+    });
+    expect(await standing(1)).toEqual({ pending: MEMBERS });
+    expect(await versionsIn(0)).toEqual([1, null, null]);
+  });
+
+  test("loses who is left out of it by name from the stage that has it", async () => {
+    const { recordCohortDecision } = createCohortReleaseActivities(dependencies());
+    await run(recordCohortDecision, {
+      ...{ fleet: FLEET, version: 1, state: "approved", at: "2026-11-21T12:00:00.000Z" },
+      decision: { verdict: "approve", by: "ann", except: ["C00003"] },
+    } as const);
+
+    expect(await standing(1)).toEqual({ serving: 4, denied: 1, approved: 1 });
+    const leaving = parts().temporal.workflow.getHandle(`withdraw/${FLEET}/${memberKey(3)}/1`);
+    expect((await leaving.describe()).status.name).toBe("RUNNING");
+  });
+
+  test("goes on without the members that a stage has rejected", async () => {
+    for (const stage of ["qa", "prod"]) {
+      await record(1, ["serving", "publishing"]);
+      expect(await publishIn(stage, 1)).toMatchObject({
+        ...{ stage, serving: 4, rejected: 1, leftOut: 1 },
+      });
+    }
+    expect(await versionsIn(0)).toEqual([1, 1, 1]);
+    expect(await versionsIn(2)).toEqual([null, null, null]);
+    expect(await versionsIn(3)).toEqual([1, null, null]);
+  });
+
+  test("that is newer and serves overtakes the one before, which serves on where it is newest", async () => {
+    await record(1, ["serving", "serving", "lag"]);
+    await register(2, { factor: 20 });
+    expect(await publishIn("sandbox", 2)).toMatchObject({ serving: MEMBERS });
+    expect(await record(2, ["serving", "publishing"])).toEqual({ overtakenBy: null });
+    expect(await signalsOf(parts(), releaseOf(1))).toContainEqual({ version: 2 });
+    expect(await record(1, ["serving", "serving", "lag"])).toEqual({ overtakenBy: 2 });
+
+    expect(await publishIn("qa", 2)).toMatchObject({ serving: MEMBERS });
+    expect(await versionsIn(0)).toEqual([2, 2, 1]);
+    expect(await standing(1)).toMatchObject({ serving: 4 });
+    expect(await standing(2)).toEqual({ serving: MEMBERS });
+  });
+
+  test("is in the matrix, member by member", async () => {
+    await record(2, ["serving", "serving", "held"]);
+    const connections = { ledger: async () => parts().ledger, environment: {} };
+    const named = { fleet: FLEET, customer: memberKey(0) };
+    const { customers } = await readStageMatrix(connections as never, named);
+    expect(customers[0]?.stages).toMatchObject([
+      { stage: "sandbox", version: 2, coming: null },
+      { stage: "qa", version: 2, coming: null },
+      { stage: "prod", version: 1, coming: { version: 2, state: "held" } },
+    ]);
+  });
+
+  test("that is denied leaves every stage that it has reached, and its release is told", async () => {
+    const place = { fleet: FLEET, version: 2 };
+    const decision = { verdict: "deny", by: "bob", note: "wrong weather" } as const;
+    const denial = { ...place, stage: "prod", decision };
+    const { stages: reached } = await run(withdrawal().recordCohortWithdrawal, denial);
+    expect(reached).toEqual(["qa", "sandbox"]);
+    expect(await run(withdrawal().recordCohortWithdrawal, denial)).toEqual({ stages: reached });
+    expect(await signalsOf(parts(), releaseOf(2))).toContainEqual({
+      ...{ by: "bob", note: "wrong weather" },
+    });
+    expect(await publishIn("prod", 2)).toBe("stopped");
+
+    for (const stage of reached) {
+      const page = { ...place, stage, after: "" };
+      const at = new Date((clock += 1000)).toISOString();
+      const endpoints = createEndpointActivities(dependencies());
+      await run(endpoints.ensureEndpoint, { fleet: FLEET, stage, at, reload: false });
+      expect(await run(withdrawal().settleCohortPage, { ...page, refreshed: true })).toEqual({
+        ...{ after: null, open: 0 },
+      });
+      expect(await run(withdrawal().removeCohortArtifacts, page)).toEqual({ after: null });
+    }
+    expect(await versionsIn(0)).toEqual([1, 1, 1]);
+    // Its version before was rejected by the first stage: it has no way back.
+    expect(await versionsIn(2)).toEqual([null, null, null]);
+    expect(await standing(2)).toEqual({ withdrawn: MEMBERS });
+    expect(await standing(1)).toMatchObject({ serving: 4 });
+  });
+
+  test("is not kept by what a stage has said of its members that is skipped since", async () => {
+    await register(3, { factor: 10 });
+    await parts().ledger.query(
+      `insert into publications (fleet, stage, customer_key, version, target_model, state, reason)
+       values ($1, 'sandbox', $2, 3, 'one', 'rejected', 'no answer')`,
+      [FLEET, memberKey(0)],
+    );
+    await record(3, ["serving", "publishing"]);
+    const place = { fleet: FLEET, stage: "qa", version: 3 };
+    const page = { ...place, after: "" };
+    const copied = async () => {
+      await run(publication().copyCohortPage, page);
+      const { rows } = await parts().ledger.query(
+        "select from publications where fleet = $1 and stage = 'qa' and version = 3 and state = 'copied'",
+        [FLEET],
+      );
+      return rows.length;
+    };
+    expect(await copied()).toBe(MEMBERS - 1);
+    await record(3, ["skipped", "publishing"]);
+    expect(await copied()).toBe(MEMBERS);
+  });
 });
