@@ -10,6 +10,7 @@ import type { createCohortWithdrawalActivities } from "../activities/cohort-with
 import type { createCycleJobActivities } from "../activities/cycle-job.js";
 import type { createCycleActivities } from "../activities/cycles.js";
 import type { createDatasetActivities } from "../activities/datasets.js";
+import type { createCollectionActivities } from "../activities/collection.js";
 import type { createDestructionActivities } from "../activities/destruction.js";
 import type { createDriftActivities, createDriftRunActivities } from "../activities/drift.js";
 import type { createEndpointActivities } from "../activities/endpoints.js";
@@ -53,10 +54,13 @@ const patient: ActivityOptions["retry"] = {
   maximumInterval: "1 minute",
 };
 
-/** Files for people. Bounded, because a cycle does not fail for want of them: the next one writes them whole. */
+/**
+ * Files for people, and the lineage: all cycles of up to 100,000 customers. Bounded, because a cycle does not fail for
+ * want of them: the next one writes them whole.
+ */
 export const history = proxyActivities<ReturnType<typeof createHistoryFilesActivities>>({
-  startToCloseTimeout: "10 minutes",
-  scheduleToCloseTimeout: "30 minutes",
+  startToCloseTimeout: "30 minutes",
+  scheduleToCloseTimeout: "90 minutes",
   heartbeatTimeout: "20s",
   retry: patient,
 });
@@ -265,6 +269,14 @@ export const cohortMessenger = proxyActivities<
 export const destruction = proxyActivities<ReturnType<typeof createDestructionActivities>>({
   startToCloseTimeout: "3 hours",
   scheduleToCloseTimeout: "1 day",
+  heartbeatTimeout: "20s",
+  retry: patient,
+});
+
+/** Goes through everything that old cycles have left; each attempt looks for itself what is there. */
+export const collection = proxyActivities<ReturnType<typeof createCollectionActivities>>({
+  startToCloseTimeout: "12 hours",
+  scheduleToCloseTimeout: "2 days",
   heartbeatTimeout: "20s",
   retry: patient,
 });

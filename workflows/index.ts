@@ -2,6 +2,7 @@
 import "./versioning.js";
 
 export { releaseCohort } from "./release-cohort.js";
+export { collectFleet } from "./collect-fleet.js";
 export { destroyFleet } from "./destroy-fleet.js";
 export { releaseModel } from "./release-model.js";
 export { retrainCohort } from "./retrain-cohort.js";

@@ -17,6 +17,7 @@ export const WORKFLOWS = {
   withdrawModel: "withdrawModel",
   withdrawCohort: "withdrawCohort",
   destroyFleet: "destroyFleet",
+  collectFleet: "collectFleet",
   watchDrift: "watchDrift",
   watchRegistry: "watchRegistry",
   watchJobs: "watchJobs",
@@ -44,6 +45,9 @@ export const workflowIds = {
   destroyFleet: (fleet: string) => `destroy-fleet/${fleet}`,
   /** Looks only, and so keeps nobody from destroying. */
   inspectFleet: (fleet: string) => `inspect-fleet/${fleet}`,
+  collectFleet: (fleet: string) => `collect-fleet/${fleet}`,
+  /** Looks only, and so keeps nobody from collecting. */
+  inspectCollection: (fleet: string) => `inspect-collection/${fleet}`,
   watchDrift: (fleet: string, run: string) => `watch-drift/${fleet}/${run}`,
   /** Temporal appends the time that it was due. */
   watchDriftOnSchedule: (fleet: string) => `watch-drift/${fleet}`,
@@ -167,9 +171,8 @@ export interface ShardTotals {
 }
 
 /** All customers of a cycle whose fleet trains them in one sharded job. */
-export interface RetrainCohortInput {
+export interface RetrainCohortInput extends FleetStages {
   readonly fleet: string;
-  readonly stage: string;
   readonly cycle: string;
   readonly pace: Pace;
 }
@@ -209,9 +212,8 @@ export type ReleaseOutcome =
   | { readonly kind: "expired"; readonly after: string }
   | { readonly kind: "rejected"; readonly because: string };
 
-export interface ReleaseCohortInput {
+export interface ReleaseCohortInput extends FleetStages {
   readonly fleet: string;
-  readonly stage: string;
   readonly cycle: string;
   readonly version: number;
   readonly members: number;
@@ -279,8 +281,9 @@ export type CohortCourse =
       readonly refreshed: boolean;
     };
 
-/** Of a publication of a cohort. */
+/** Of a publication of a cohort in one stage. */
 export interface CohortPublished {
+  readonly stage: string;
   readonly version: number;
   readonly serving: number;
   readonly rejected: number;
@@ -289,8 +292,9 @@ export interface CohortPublished {
   readonly because: string | null;
 }
 
-/** Of a withdrawal of a cohort. */
+/** Of a withdrawal of a cohort from one stage. */
 export interface CohortWithdrawn {
+  readonly stage: string;
   readonly version: number;
   /** Customers who are served by another version now. */
   readonly moved: number;
@@ -304,6 +308,7 @@ export interface CohortWithdrawn {
 
 export interface WithdrawCohortInput {
   readonly fleet: string;
+  /** One of its fleet's: what stages it has reached, the ledger knows. */
   readonly stage: string;
   readonly version: number;
   readonly decision: Decision;
@@ -328,6 +333,8 @@ export interface WithdrawModelInput {
   readonly decision: Decision;
   /** The version to go back to; by default the newest other approved one that has served or could. */
   readonly to?: number;
+  /** Nobody denies it: its customer has left, and nothing serves instead. */
+  readonly retire?: true;
   readonly pace: Pace;
 }
 
@@ -355,6 +362,15 @@ export interface DestroyFleetInput {
   readonly by: string;
   /** Only tells what there is. */
   readonly dryRun: boolean;
+}
+
+export interface CollectFleetInput {
+  readonly fleet: string;
+  /** The person, or the program, that wants it. */
+  readonly by: string;
+  /** Only tells what would go. */
+  readonly dryRun: boolean;
+  readonly pace?: Pace;
 }
 
 export interface WatchJobsInput {

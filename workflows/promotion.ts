@@ -5,6 +5,7 @@ import {
   setHandler,
   upsertSearchAttributes,
 } from "@temporalio/workflow";
+import type { PromotionRecord } from "../activities/promotion.js";
 import {
   commanded,
   describeStep,
@@ -21,17 +22,20 @@ import {
 } from "../fleet/promotion.js";
 import type { ReleaseState } from "../fleet/release.js";
 import { isStaged, type PromotionStage } from "../fleet/stages.js";
-import { messenger } from "./activities.js";
-import {
-  type FleetStages,
-  overtaken,
-  promote,
-  type PublicationOutcome,
-  published,
-  type ReleaseModelInput,
-} from "./messages.js";
-import { type Desk, take, tellWay } from "./release-desk.js";
+import { type FleetStages, overtaken, promote, type PublicationOutcome } from "./messages.js";
+import { type Desk, take, tellWay, type Verdict } from "./release-desk.js";
 import { APPROVAL_STATES, attributeKeys } from "./search-attributes.js";
+
+/** What is carried: one customer's version, or all of a cohort. */
+export interface Traveller {
+  /** Asks the stage's endpoint to publish it; the answer comes by signal, to `arrive`. */
+  readonly request: (stage: string) => Promise<void>;
+  /** Without an answer for this long it is asked again, doubled up to sixteenfold; by default never. */
+  readonly guardSeconds?: number;
+  readonly recordVerdict: (verdict: Verdict) => Promise<void>;
+  /** Returns the version that has overtaken it. */
+  readonly recordWay: (record: PromotionRecord) => Promise<{ readonly overtakenBy: number | null }>;
+}
 
 export interface Way {
   promotion: Promotion;
@@ -51,14 +55,11 @@ const wayStages = ({ stage, stages }: FleetStages): readonly PromotionStage[] =>
   stages ?? [{ name: stage, approval: "release", lagSeconds: 0 }];
 
 /** Handlers are set before the first wait: nothing that comes is lost, whenever it comes. */
-export function openWay(input: ReleaseModelInput, desk: Desk): Way {
-  const promotion = openPromotion(wayStages(input));
+export function openWay(stages: FleetStages, desk: Desk): Way {
+  const promotion = openPromotion(wayStages(stages));
   const way: Way = { promotion, overtakenBy: null, recorded: "", changes: 0 };
-  setHandler(published, (outcome) => {
-    if (outcome.version === input.version) arrive(way, desk, outcome);
-  });
   setHandler(overtaken, ({ version }) => {
-    if (version <= input.version) return;
+    if (version <= desk.docket.version) return;
     way.overtakenBy = Math.max(version, way.overtakenBy ?? 0);
     way.changes++;
   });
@@ -74,10 +75,10 @@ export function openWay(input: ReleaseModelInput, desk: Desk): Way {
   return way;
 }
 
-/** The first answer of a stage counts. */
-function arrive(way: Way, desk: Desk, outcome: PublicationOutcome): void {
+/** The first answer of a stage counts: whether this is it. */
+export function arrive(way: Way, desk: Desk, outcome: PublicationOutcome): boolean {
   const { kind } = stationOf(way.promotion, outcome.stage);
-  if (kind !== "ahead" && kind !== "publishing") return;
+  if (kind !== "ahead" && kind !== "publishing") return false;
   way.promotion = withStation(
     way.promotion,
     outcome.stage,
@@ -86,6 +87,7 @@ function arrive(way: Way, desk: Desk, outcome: PublicationOutcome): void {
       : { kind: "rejected", because: outcome.because, untried: isUndecided(desk.state) },
   );
   way.changes++;
+  return true;
 }
 
 function refuse({ promotion }: Way, { state }: Desk, command: PromotionCommand): void {
@@ -109,44 +111,38 @@ const momentOf = (state: ReleaseState) => ({ isApproved: isApproved(state), now:
  * Returns when the version serves in the last stage, or comes into no further one: the desk's state says why, and
  * no stage is publishing it any more. Decisions are recorded as they come, an approval before anything serves by it.
  */
-export async function carryThrough(
-  input: ReleaseModelInput,
-  desk: Desk,
-  way: Way,
-  request: (stage: string) => Promise<void>,
-): Promise<void> {
+export async function carryThrough(traveller: Traveller, desk: Desk, way: Way): Promise<void> {
   for (;;) {
-    await recordVerdicts(input, desk);
+    await recordVerdicts(traveller, desk);
     const step = nextStep(way.promotion, momentOf(desk.state));
     if (way.overtakenBy !== null && step.kind !== "publishing")
       take(desk, { kind: "overtaken", version: way.overtakenBy });
     const isOver = !isOpen(desk.state);
     // What has come meanwhile is looked at first.
-    if (await recordWay(input, desk, way, isOver ? null : step)) continue;
-    if (step.kind === "publishing") await untilChanged(desk, way);
+    if (await recordWay(traveller, desk, way, isOver ? null : step)) continue;
+    if (step.kind === "publishing") await untilAnswered(traveller, desk, way, step.stage);
     else if (isOver) return;
     else if (step.kind === "publish") {
       way.promotion = withStation(way.promotion, step.stage, { kind: "publishing" });
-      await request(step.stage);
+      await traveller.request(step.stage);
     } else if (step.kind === "wait") await untilChanged(desk, way, step);
     else return take(desk, endOf(way.promotion, step));
   }
 }
 
 /** In the order they came: the registry and the ledger hold an approval before anything serves. */
-async function recordVerdicts(input: ReleaseModelInput, { unrecorded }: Desk): Promise<void> {
-  const { fleet, customerKey, version } = input;
+async function recordVerdicts(traveller: Traveller, { unrecorded }: Desk): Promise<void> {
   for (let next = unrecorded.shift(); next !== undefined; next = unrecorded.shift()) {
     upsertSearchAttributes([
       { key: attributeKeys.approvalState, value: APPROVAL_STATES[next.state] },
     ]);
-    await messenger.recordDecision({ fleet, customerKey, version, ...next });
+    await traveller.recordVerdict(next);
   }
 }
 
 /** True when something was recorded. Of a fleet with one stage its publication says it all. */
 async function recordWay(
-  { fleet, customerKey, version }: ReleaseModelInput,
+  traveller: Traveller,
   desk: Desk,
   way: Way,
   step: PromotionStep | null,
@@ -159,8 +155,7 @@ async function recordWay(
   if (text === way.recorded) return false;
   tellWay(desk, wayText(promotion, step));
   way.recorded = text;
-  const told = { fleet, customerKey, version, standings, isServing };
-  const { overtakenBy } = await messenger.recordPromotion(told);
+  const { overtakenBy } = await traveller.recordWay({ standings, isServing });
   if (overtakenBy !== null) way.overtakenBy = overtakenBy;
   return true;
 }
@@ -179,12 +174,36 @@ async function untilChanged(
   way: Way,
   step?: Extract<PromotionStep, { readonly kind: "wait" }>,
 ): Promise<void> {
-  const { state } = desk;
-  const { changes } = way;
-  const isChanged = (): boolean => desk.state !== state || way.changes !== changes;
+  const isChanged = watchChanges(desk, way);
   if (step?.for !== "lag") return condition(isChanged);
   const left = Math.max(step.until - Date.now(), 1);
   await condition(isChanged, left, { summary: `before stage ${step.stage}` });
+}
+
+/** From now on. */
+function watchChanges(desk: Desk, way: Way): () => boolean {
+  const { state } = desk;
+  const { changes } = way;
+  return () => desk.state !== state || way.changes !== changes;
+}
+
+/**
+ * The endpoint's workflow loses nothing, but somebody may terminate it. Once the version is denied it stops by itself,
+ * and answers what it was asked before.
+ */
+async function untilAnswered(
+  { guardSeconds, request }: Traveller,
+  desk: Desk,
+  way: Way,
+  stage: string,
+): Promise<void> {
+  if (guardSeconds === undefined) return untilChanged(desk, way);
+  const isChanged = watchChanges(desk, way);
+  const summary = "before asking the endpoint again";
+  for (let factor = 1; !isChanged(); factor = Math.min(2 * factor, 16)) {
+    if (await condition(isChanged, guardSeconds * 1000 * factor, { summary })) return;
+    await request(stage);
+  }
 }
 
 function endOf(
@@ -198,11 +217,33 @@ function endOf(
   return { kind: "not-served", because } as const;
 }
 
-/** After a denial: what is left to do depends on whether any stage serves the version. */
-export const afterDenial = ({ promotion }: Way) =>
-  reachedStages(promotion).length > 0
-    ? servedEvent(promotion)
-    : ({ kind: "not-served", because: "it was not asked for" } as const);
+/**
+ * When its way is over: what the stages that serve it are told by its withdrawal, null when they may serve on, or none
+ * does. A denial that came before an endpoint was asked, or between two stages, ends here.
+ */
+export function withdrawalAfter(
+  desk: Desk,
+  { promotion }: Way,
+): { readonly by: string; readonly note: string } | null {
+  const isReached = reachedStages(promotion).length > 0;
+  take(
+    desk,
+    isReached ? servedEvent(promotion) : { kind: "not-served", because: "it was not asked for" },
+  );
+  return isReached ? denialOf(desk.state) : null;
+}
+
+function denialOf(state: ReleaseState): { readonly by: string; readonly note: string } | null {
+  switch (state.kind) {
+    case "denied":
+    case "denied-while-serving":
+      return state;
+    case "expired":
+      return { by: "modelfleet", note: `nobody decided within ${state.after}` };
+    default:
+      return null;
+  }
+}
 
 /** As the stage that is nearest to the customers serves it. */
 function servedEvent(promotion: Promotion) {

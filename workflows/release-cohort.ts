@@ -1,12 +1,10 @@
-/** A whole cohort on its way to serving: approved or denied as one, then published by the endpoint's workflow. */
+/** A whole cohort on its way to serving: approved or denied as one, then published by each stage's endpoint workflow. */
 import { WorkflowExecutionAlreadyStartedError } from "@temporalio/common";
 import {
-  condition,
   getExternalWorkflowHandle,
   isCancellation,
   setHandler,
   startChild,
-  upsertSearchAttributes,
   workflowInfo,
 } from "@temporalio/workflow";
 import { FAILURES } from "../fleet/errors.js";
@@ -19,19 +17,28 @@ import {
   type CohortPublication,
   cohortPublished,
   type CohortPublished,
+  type FleetStages,
   type Pace,
+  type PublicationOutcome,
   publishCohort,
   type ReleaseCohortInput,
   type WithdrawCohortInput,
   workflowIds,
   WORKFLOWS,
 } from "./messages.js";
-import { type Desk, openDesk, remark, take } from "./release-desk.js";
-import { APPROVAL_STATES, attributeKeys, searchAttributes } from "./search-attributes.js";
+import {
+  arrive,
+  carryThrough,
+  openWay,
+  stagesIn,
+  type Traveller,
+  withdrawalAfter,
+} from "./promotion.js";
+import { type Desk, openDesk, remark } from "./release-desk.js";
+import { searchAttributes } from "./search-attributes.js";
 
-export interface NewCohortInput {
+export interface NewCohortInput extends FleetStages {
   readonly fleet: string;
-  readonly stage: string;
   readonly cycle: string;
   readonly pace: Pace;
 }
@@ -42,7 +49,7 @@ export interface NewCohortInput {
  * registered would wait for ever. Returns the number of members; 0 when the gate has left nobody.
  */
 export async function releaseNewCohort(input: NewCohortInput): Promise<{ registered: number }> {
-  const { fleet, stage, cycle, pace } = input;
+  const { fleet, cycle, pace } = input;
   const registered = await cohorts.registerCohort({ fleet, cycle });
   if (registered === null) return { registered: 0 };
   const { version, members, evaluation, approvedBy } = registered;
@@ -50,7 +57,7 @@ export async function releaseNewCohort(input: NewCohortInput): Promise<{ registe
   try {
     await startChild(releaseCohort, {
       workflowId: workflowIds.releaseCohort(fleet, version),
-      args: [{ fleet, stage, cycle, version, members, evaluation, pace, ...approval }],
+      args: [{ fleet, ...stagesIn(input), cycle, version, members, evaluation, pace, ...approval }],
       parentClosePolicy: "ABANDON",
       workflowIdReusePolicy: "ALLOW_DUPLICATE_FAILED_ONLY",
       typedSearchAttributes: searchAttributes({
@@ -68,34 +75,50 @@ export async function releaseNewCohort(input: NewCohortInput): Promise<{ registe
 }
 
 /**
- * Ends when every member serves or is known not to. A denial is taken at any instant until then: one that comes
- * while members are being published stops that, and has those that serve by then withdrawn.
+ * Ends when every member serves in every stage or is known not to, or the cohort comes into no further stage. A denial
+ * is taken at any instant until then: one that comes while members are being published stops that, and has those
+ * that serve by then withdrawn from whatever stages serve them.
  */
 export async function releaseCohort(input: ReleaseCohortInput): Promise<CohortOutcome> {
   const desk = openDesk(docketOf(input));
+  const way = openWay(input, desk);
   const answer: Answer = {};
   setHandler(cohortPublished, (outcome) => {
     if (outcome.version !== input.version) return;
-    answer.outcome = outcome;
-    take(desk, eventOf(input, outcome));
+    if (arrive(way, desk, publicationOf(input, outcome))) answer.outcome = outcome;
   });
-  if (isIn(desk, "awaiting-approval")) await untilDecided(input, desk, await find(input));
-  await recordVerdicts(input, desk);
-  if (isIn(desk, "publishing")) {
-    await untilAnswered(input, desk, "publishing");
-    await recordVerdicts(input, desk);
-    await untilAnswered(input, desk, "denied-while-publishing");
-  }
-  // Denied before the endpoint was asked.
-  take(desk, { kind: "not-served", because: "it was not asked for" });
-  if (desk.state.kind === "denied-while-serving") await startWithdrawal(input, desk.state);
+  await Promise.all([decide(input, desk), carryThrough(travellerOf(input, desk), desk, way)]);
+  const denial = withdrawalAfter(desk, way);
+  if (denial !== null) await startWithdrawal(input, denial);
   if (isIn(desk, "expired")) await desk.farewell;
   return outcomeOf(desk.state, answer.outcome);
 }
 
 interface Answer {
-  /** The last one of the endpoint. */
+  /** Of the last stage that was asked. */
   outcome?: CohortPublished;
+}
+
+async function decide(input: ReleaseCohortInput, desk: Desk): Promise<void> {
+  if (isIn(desk, "awaiting-approval")) await untilDecided(input, desk, await find(input));
+}
+
+function travellerOf(input: ReleaseCohortInput, desk: Desk): Traveller {
+  const { fleet, version, pace } = input;
+  return {
+    request: (stage) => requestPublication(input, stage),
+    guardSeconds: pace.guardSeconds,
+    recordVerdict: async (verdict) => {
+      const { unknown } = await cohortMessenger.recordCohortDecision({
+        fleet,
+        version,
+        ...verdict,
+      });
+      if (unknown.length === 0) return;
+      remark(desk, `Not members, so nobody was left out by: ${unknown.slice(0, 20).join(", ")}.`);
+    },
+    recordWay: (record) => messenger.recordCohortPromotion({ fleet, version, ...record }),
+  };
 }
 
 /** Not compared in place: the compiler does not know that a wait changes the state. */
@@ -123,45 +146,19 @@ const docketOf = ({
 const find = ({ fleet, version }: ReleaseCohortInput) =>
   messenger.findCohortApproval({ fleet, version });
 
-function eventOf({ members }: ReleaseCohortInput, { serving, because }: CohortPublished) {
+/** A stage where some members serve has the cohort; those that failed there come into no further one. */
+function publicationOf(
+  { members }: ReleaseCohortInput,
+  { stage, version, serving, because }: CohortPublished,
+): PublicationOutcome {
   if (serving > 0)
-    return { kind: "served", targetModel: `${serving} of ${members} models` } as const;
-  return { kind: "not-served", because: because ?? "no member was left to publish" } as const;
-}
-
-/** In the order they came: the registry and the ledger hold an approval before anything serves. */
-async function recordVerdicts({ fleet, version }: ReleaseCohortInput, desk: Desk): Promise<void> {
-  const { unrecorded } = desk;
-  for (let next = unrecorded.shift(); next !== undefined; next = unrecorded.shift()) {
-    const approvalState = APPROVAL_STATES[next.state];
-    upsertSearchAttributes([{ key: attributeKeys.approvalState, value: approvalState }]);
-    const { unknown } = await cohortMessenger.recordCohortDecision({ fleet, version, ...next });
-    if (unknown.length > 0)
-      remark(desk, `Not members, so nobody was left out by: ${unknown.slice(0, 20).join(", ")}.`);
-  }
-}
-
-/**
- * Asks again after a while: the endpoint's workflow loses nothing, but somebody may terminate it. Doubled up to
- * sixteenfold. What is done is not done twice.
- */
-async function untilAnswered(
-  input: ReleaseCohortInput,
-  desk: Desk,
-  kind: "publishing" | "denied-while-publishing",
-): Promise<void> {
-  for (let factor = 1; isIn(desk, kind); factor = Math.min(2 * factor, 16)) {
-    // Once it is denied the endpoint stops by itself, and answers what it was asked before.
-    if (kind === "publishing" || factor > 1) await requestPublication(input);
-    await condition(() => !isIn(desk, kind), input.pace.guardSeconds * 1000 * factor, {
-      summary: "before asking the endpoint again",
-    });
-  }
+    return { kind: "serving", stage, version, targetModel: `${serving} of ${members} models` };
+  return { kind: "rejected", stage, version, because: because ?? "no member was left to publish" };
 }
 
 /** Straight to the endpoint's workflow; only when none runs, an activity starts it. */
-async function requestPublication(input: ReleaseCohortInput): Promise<void> {
-  const { fleet, stage, version, pace } = input;
+async function requestPublication(input: ReleaseCohortInput, stage: string): Promise<void> {
+  const { fleet, version, pace } = input;
   const releaseWorkflowId = workflowInfo().workflowId;
   const publication: CohortPublication = { version, releaseWorkflowId };
   const endpoint = getExternalWorkflowHandle(workflowIds.serveEndpoint(fleet, stage));

@@ -3,11 +3,11 @@ import { WorkflowExecutionAlreadyStartedError } from "@temporalio/common";
 import {
   getExternalWorkflowHandle,
   isCancellation,
+  setHandler,
   startChild,
   workflowInfo,
 } from "@temporalio/workflow";
 import { FAILURES } from "../fleet/errors.js";
-import { reachedStages } from "../fleet/promotion.js";
 import { describeRelease, type ReleaseState } from "../fleet/release.js";
 import { messenger } from "./activities.js";
 import { untilDecided } from "./await-decision.js";
@@ -15,14 +15,15 @@ import { workflowFailure } from "./failures.js";
 import {
   type Publication,
   publish,
+  published,
   type ReleaseModelInput,
   type ReleaseOutcome,
   type WithdrawModelInput,
   workflowIds,
   WORKFLOWS,
 } from "./messages.js";
-import { afterDenial, carryThrough, openWay } from "./promotion.js";
-import { type Desk, openDesk, take } from "./release-desk.js";
+import { arrive, carryThrough, openWay, type Traveller, withdrawalAfter } from "./promotion.js";
+import { type Desk, openDesk } from "./release-desk.js";
 import { searchAttributes } from "./search-attributes.js";
 
 /**
@@ -33,13 +34,12 @@ import { searchAttributes } from "./search-attributes.js";
 export async function releaseModel(input: ReleaseModelInput): Promise<ReleaseOutcome> {
   const desk = openDesk(docketOf(input));
   const way = openWay(input, desk);
-  const request = (stage: string): Promise<void> => requestPublication(input, stage);
-  await Promise.all([decide(input, desk), carryThrough(input, desk, way, request)]);
-  // Denied before an endpoint was asked, or between two stages.
-  take(desk, afterDenial(way));
-  const denial = denialOf(desk.state);
-  if (denial !== null && reachedStages(way.promotion).length > 0)
-    await startWithdrawal(input, denial);
+  setHandler(published, (outcome) => {
+    if (outcome.version === input.version) arrive(way, desk, outcome);
+  });
+  await Promise.all([decide(input, desk), carryThrough(travellerOf(input), desk, way)]);
+  const denial = withdrawalAfter(desk, way);
+  if (denial !== null) await startWithdrawal(input, denial);
   if (isIn(desk, "expired")) await desk.farewell;
   return outcomeOf(desk.state);
 }
@@ -48,17 +48,14 @@ async function decide(input: ReleaseModelInput, desk: Desk): Promise<void> {
   if (isIn(desk, "awaiting-approval")) await untilDecided(input, desk, await find(input));
 }
 
-/** What a stage that serves it is told; null when it may serve on. */
-function denialOf(state: ReleaseState): { readonly by: string; readonly note: string } | null {
-  switch (state.kind) {
-    case "denied":
-    case "denied-while-serving":
-      return state;
-    case "expired":
-      return { by: "modelfleet", note: `nobody decided within ${state.after}` };
-    default:
-      return null;
-  }
+function travellerOf(input: ReleaseModelInput): Traveller {
+  const { fleet, customerKey, version } = input;
+  const release = { fleet, customerKey, version };
+  return {
+    request: (stage) => requestPublication(input, stage),
+    recordVerdict: (verdict) => messenger.recordDecision({ ...release, ...verdict }),
+    recordWay: (record) => messenger.recordPromotion({ ...release, ...record }),
+  };
 }
 
 /** Not compared in place: the compiler does not know that a wait changes the state. */

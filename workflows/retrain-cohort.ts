@@ -4,6 +4,7 @@ import { FAILURES } from "../fleet/errors.js";
 import { cohort, messenger } from "./activities.js";
 import { type Failure, failureOf, workflowFailure } from "./failures.js";
 import type { RetrainCohortInput, ShardTotals } from "./messages.js";
+import { stagesIn } from "./promotion.js";
 import { releaseNewCohort } from "./release-cohort.js";
 import {
   listenForEndedJobs,
@@ -19,7 +20,7 @@ import {
  * the next run of the cycle trains the rest.
  */
 export async function retrainCohort(input: RetrainCohortInput): Promise<ShardTotals> {
-  const { fleet, stage, cycle, pace } = input;
+  const { fleet, cycle, pace } = input;
   const jobs = listenForEndedJobs(shardedJob(input), pace);
   try {
     const { trainingJobName, details } = await makeModel(jobs);
@@ -31,7 +32,7 @@ export async function retrainCohort(input: RetrainCohortInput): Promise<ShardTot
     if (evaluated === 0) return { registered: 0, championKept, failed };
     // A version that is registered without a release would wait for ever: not to be cut by cancellation.
     const { registered } = await CancellationScope.nonCancellable(() =>
-      releaseNewCohort({ fleet, stage, cycle, pace }),
+      releaseNewCohort({ fleet, ...stagesIn(input), cycle, pace }),
     );
     return { registered, championKept, failed };
   } catch (error) {

@@ -137,7 +137,7 @@ async function runCohort(
   const totals = await onceFree(workflowId, () =>
     executeChild(retrainCohort, {
       workflowId,
-      args: [{ fleet, stage: spec.stages[0].name, cycle, pace }],
+      args: [{ fleet, ...stagesOf(spec), cycle, pace }],
       parentClosePolicy: "REQUEST_CANCEL",
       workflowIdReusePolicy: "ALLOW_DUPLICATE",
       typedSearchAttributes: searchAttributes({ fleet, cycle }),

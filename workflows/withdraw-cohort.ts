@@ -20,62 +20,72 @@ import {
 } from "./messages.js";
 
 /**
- * Returns what became of the members. Fails only with WithdrawalRefused, before anything has changed. From then on it
+ * Returns what became of the members in the stage that is nearest to the customers. Fails only with WithdrawalRefused, before anything has changed. From then on it
  * is not to be cut short by cancellation: half a withdrawal would leave denied models in service.
  */
 export async function withdrawCohort(input: WithdrawCohortInput): Promise<CohortWithdrawn> {
-  const inbox: Inbox = {};
+  const inbox: Inbox = new Map();
   setHandler(membersWithdrawn, (outcome) => {
-    if (outcome.version === input.version) inbox.outcome = outcome;
+    if (outcome.version === input.version) inbox.set(outcome.stage, outcome);
   });
   return CancellationScope.nonCancellable(() => carryOut(input, inbox));
 }
 
-interface Inbox {
-  /** The last answer. */
-  outcome?: CohortWithdrawn;
-}
+/** By stage, its last answer. */
+type Inbox = Map<string, CohortWithdrawn>;
 
 async function carryOut(input: WithdrawCohortInput, inbox: Inbox): Promise<CohortWithdrawn> {
   const { fleet, stage, version, decision, pace } = input;
   show(input, "It is being denied.");
-  await cohorts.recordCohortWithdrawal({ fleet, stage, version, decision });
+  const { stages } = await cohorts.recordCohortWithdrawal({ fleet, stage, version, decision });
   show(input, "Its members are being replaced.");
-  const outcome = await untilMoved(input, inbox);
-  show(input, describe(outcome));
+  await untilMoved(input, stages, inbox);
+  show(input, describeAll(inbox, stages));
   // Who has read a pointer just before it was moved may still call the old model.
   await sleep(pace.graceSeconds * 1000, { summary: "until clients follow the pointers" });
-  for (let after: string | null = ""; after !== null;)
-    ({ after } = await cohorts.removeCohortArtifacts({ fleet, stage, version, after }));
-  return outcome;
+  for (const reached of stages) {
+    const place = { fleet, stage: reached, version };
+    for (let after: string | null = ""; after !== null;)
+      ({ after } = await cohorts.removeCohortArtifacts({ ...place, after }));
+  }
+  return answersIn(inbox, stages)[0] ?? { ...NOBODY, stage, version };
 }
 
+const NOBODY = { moved: 0, removed: 0, open: 0, because: null } as const;
+
 /**
- * Members that could not be replaced are tried again, with pauses that double to about an hour; so is an endpoint's
- * workflow that gives no answer, since somebody may have terminated it.
+ * Production first, and the next stage once it has answered; one that gives no answer does not keep the others, and is
+ * asked again, since somebody may have terminated its endpoint's workflow. Members that could not be replaced are
+ * tried again, with pauses that double to about an hour.
  */
-async function untilMoved(input: WithdrawCohortInput, inbox: Inbox): Promise<CohortWithdrawn> {
+async function untilMoved(
+  input: WithdrawCohortInput,
+  stages: readonly string[],
+  inbox: Inbox,
+): Promise<void> {
   const { pace } = input;
-  for (let round = 0; ; round++) {
+  const isMoved = (stage: string): boolean => inbox.get(stage)?.open === 0;
+  for (let round = 0; !stages.every(isMoved); round++) {
     const factor = 2 ** Math.min(round, LIMITS.refreshDoublings);
-    delete inbox.outcome;
-    await request(input);
-    await condition(() => inbox.outcome !== undefined, pace.guardSeconds * 1000 * factor, {
-      summary: "before asking the endpoint again",
-    });
-    const outcome = answerIn(inbox);
-    if (outcome === undefined) continue;
-    if (outcome.open === 0) return outcome;
-    show(input, `${describe(outcome)} They are tried again.`);
+    for (const stage of stages.filter((one) => !isMoved(one))) {
+      inbox.delete(stage);
+      await request(input, stage);
+      await condition(() => inbox.has(stage), pace.guardSeconds * 1000 * factor, {
+        summary: `before asking ${stages.length === 1 ? "the endpoint again" : `on, or stage ${stage} again`}`,
+      });
+    }
+    if (!answersIn(inbox, stages).some(({ open }) => open > 0)) continue;
+    show(input, `${describeAll(inbox, stages)} They are tried again.`);
     await sleep(pace.roundSeconds * 1000 * factor, { summary: "before another round" });
   }
 }
 
-/** Read anew: the compiler does not know that a wait changes it. */
-const answerIn = ({ outcome }: Inbox): CohortWithdrawn | undefined => outcome;
+const answersIn = (inbox: Inbox, stages: readonly string[]): CohortWithdrawn[] =>
+  stages.flatMap((stage) => inbox.get(stage) ?? []);
 
 /** Straight to the endpoint's workflow; only when none runs, an activity starts it. */
-async function request({ fleet, stage, version, pace }: WithdrawCohortInput): Promise<void> {
+async function request(input: WithdrawCohortInput, stage: string): Promise<void> {
+  const { fleet, version, pace } = input;
   const withdrawal: CohortWithdrawal = { version, withdrawWorkflowId: workflowInfo().workflowId };
   const endpoint = getExternalWorkflowHandle(workflowIds.serveEndpoint(fleet, stage));
   try {
@@ -84,6 +94,11 @@ async function request({ fleet, stage, version, pace }: WithdrawCohortInput): Pr
     await messenger.requestCohortWithdrawal({ fleet, stage, withdrawal, pace });
   }
 }
+
+const describeAll = (inbox: Inbox, stages: readonly string[]): string =>
+  answersIn(inbox, stages)
+    .map((one) => (stages.length === 1 ? describe(one) : `Stage ${one.stage}: ${describe(one)}`))
+    .join("\n\n");
 
 function describe({ moved, removed, open, because }: CohortWithdrawn): string {
   const parts = [

@@ -41,9 +41,9 @@ export async function withdrawModel(input: WithdrawModelInput): Promise<Withdraw
 type Inbox = Map<string, WithdrawalOutcome>;
 
 async function carryOut(input: WithdrawModelInput, inbox: Inbox): Promise<WithdrawalOutcome> {
-  const { fleet, stage, customerKey, version, decision, to, pace } = input;
-  const asked = to === undefined ? {} : { to };
-  show(input, "It is being denied.");
+  const { fleet, stage, customerKey, version, decision, to, retire, pace } = input;
+  const asked = { ...(to === undefined ? {} : { to }), ...(retire === true ? { retire } : {}) };
+  show(input, retire === true ? "It is being taken out of service." : "It is being denied.");
   const denial = { fleet, stage, customerKey, version, decision, ...asked };
   const { stages } = await controlPlane.recordWithdrawal(denial);
   show(input, "It is being replaced.");
@@ -103,10 +103,10 @@ const describe = ({ servesNow }: WithdrawalOutcome): string =>
     ? "No other version may serve: the customer has no model now."
     : `Version ${servesNow.version} serves, ${servedAs(servesNow.targetModel)}.`;
 
-function show({ version, customerKey, decision }: WithdrawModelInput, state: string): void {
+function show(input: WithdrawModelInput, state: string): void {
+  const { version, customerKey, decision, retire } = input;
   const { by, note } = decision;
   const why = note === undefined || note === "" ? "" : `: ${note}`;
-  setCurrentDetails(
-    `Version ${version} of ${customerKey} was **denied** by ${by}${why}\n\n${state}`,
-  );
+  const what = retire === true ? "**retired**" : "**denied**";
+  setCurrentDetails(`Version ${version} of ${customerKey} was ${what} by ${by}${why}\n\n${state}`);
 }

@@ -322,16 +322,17 @@ export function createFakes(client: Client, taskQueue: () => string, choices: Fa
     copyCohortPage: async ({ after }) => ({ after: nextPage(after), stopped: false }),
     verifyCohort: async () => ({ kind: "sound" }),
     pointCohortPage: async ({ after }) => ({ after: nextPage(after), stopped: false }),
-    answerCohort: async ({ version, releaseWorkflowId, because }) =>
+    answerCohort: async ({ stage, version, releaseWorkflowId, because }) =>
       signal(client, releaseWorkflowId, cohortPublished, {
-        ...{ version, because, leftOut: 0 },
+        ...{ stage, version, because, leftOut: 0 },
         ...(because === null ? { serving: 20, rejected: 0 } : { serving: 0, rejected: 20 }),
       }),
-    recordCohortWithdrawal: async () => {},
+    recordCohortPromotion: async () => ({ overtakenBy: null }),
+    recordCohortWithdrawal: async ({ stage }) => ({ stages: [stage] }),
     settleCohortPage: async ({ after }) => ({ after: nextPage(after), open: 0 }),
-    answerCohortWithdrawal: async ({ version, withdrawWorkflowId, because }) =>
+    answerCohortWithdrawal: async ({ stage, version, withdrawWorkflowId, because }) =>
       signal(client, withdrawWorkflowId, membersWithdrawn, {
-        ...{ version, because, moved: 20, removed: 0, open: 0 },
+        ...{ stage, version, because, moved: 20, removed: 0, open: 0 },
       }),
     removeCohortArtifacts: async () => ({ after: null }),
     watchJobs: async () => ({ idle: true }),

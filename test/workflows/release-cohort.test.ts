@@ -191,7 +191,7 @@ describe("denied while it is published", () => {
     await started.handle.executeUpdate(decide, { args: [bob] });
     await started.fakes.called("recordCohortDecision");
     const nobody = { serving: 0, rejected: 0, leftOut: 20, because: null };
-    await started.handle.signal(cohortPublished, { version: 3, ...nobody });
+    await started.handle.signal(cohortPublished, { stage: "sandbox", version: 3, ...nobody });
 
     expect(await started.handle.result()).toEqual(denied);
     await expect(withdrawalOf(started)).rejects.toThrow();
@@ -353,9 +353,9 @@ describe("withdrawn", () => {
         if (rounds === 1) throw ApplicationFailure.nonRetryable("S3 is away");
         return { after: null, open: 0 };
       },
-      answerCohortWithdrawal: async ({ version, withdrawWorkflowId, because }) => {
+      answerCohortWithdrawal: async ({ stage, version, withdrawWorkflowId, because }) => {
         const open = because === null ? 0 : 20;
-        const told = { version, moved: 20 - open, removed: 0, open, because };
+        const told = { stage, version, moved: 20 - open, removed: 0, open, because };
         await temporal
           .client()
           .workflow.getHandle(withdrawWorkflowId)

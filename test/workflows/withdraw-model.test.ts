@@ -67,6 +67,14 @@ test("what is asked to serve instead is handed on", async () => {
   expect(started.fakes.named("requestWithdrawal")).toMatchObject([{ withdrawal: { to: 1 } }]);
 });
 
+test("of a customer who has left, it is told so, and its page does not speak of a denial", async () => {
+  const started = await startWithdrawal({}, { retire: true });
+  await started.handle.result();
+
+  expect(started.fakes.named("recordWithdrawal")).toMatchObject([{ retire: true }]);
+  expect(await pageOf(started)).toContain("**retired** by ann: too slow");
+});
+
 test("a refused one fails with the reason, and nothing else is done", async () => {
   const started = await startWithdrawal({
     activities: {
