@@ -6,6 +6,7 @@ import { createCohortPublicationActivities } from "../activities/cohort-publicat
 import { createCohortRegistrationActivities } from "../activities/cohort-registration.js";
 import { createCohortReleaseActivities } from "../activities/cohort-release.js";
 import { createCohortWithdrawalActivities } from "../activities/cohort-withdrawal.js";
+import { createCollectionActivities } from "../activities/collection.js";
 import { createCycleJobActivities } from "../activities/cycle-job.js";
 import { createCycleActivities } from "../activities/cycles.js";
 import { createDatasetActivities } from "../activities/datasets.js";
@@ -70,6 +71,7 @@ export function createActivities(
       createCohortWithdrawalActivities(dependencies),
       createFailureActivities(dependencies),
       createDestructionActivities(dependencies),
+      createCollectionActivities(dependencies),
       createHistoryFilesActivities(dependencies),
     ),
     warehouse: merge(createDatasetActivities(dependencies), createDriftActivities(dependencies)),

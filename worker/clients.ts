@@ -83,7 +83,7 @@ export async function openClients(
 }
 
 /** The AWS account that the credentials belong to; the spec's stage must name the same. */
-async function callerAccount(region: string): Promise<string> {
+export async function callerAccount(region: string): Promise<string> {
   const sts = new STSClient({ region, ...attempts });
   try {
     const { Account } = await sts.send(new GetCallerIdentityCommand({}));

@@ -72,6 +72,10 @@ function fleetReadings(one: Standing): Reading[] {
       labels: { fleet, quantile },
       value: one.publishSeconds?.[index] ?? 0,
     })),
+    ...Object.entries(one.stages).flatMap(([stage, { approvalSeconds, publishingSeconds }]) => [
+      { gauge: "stageApproval" as const, labels: { fleet, stage }, value: approvalSeconds },
+      { gauge: "stagePublishing" as const, labels: { fleet, stage }, value: publishingSeconds },
+    ]),
     single("cycleAge", one.runningSeconds),
     single("pendingApprovals", one.pending),
     single("pendingAge", one.pendingSeconds),

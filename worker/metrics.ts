@@ -58,6 +58,16 @@ export const GAUGES = {
     "modelfleet_withdrawal_open_seconds",
     "How long the oldest denied version has gone on serving",
   ],
+  /** fleet, stage */
+  stageApproval: [
+    "modelfleet_stage_approval_seconds",
+    "How long the oldest version has waited for a stage's own approval",
+  ],
+  /** fleet, stage */
+  stagePublishing: [
+    "modelfleet_stage_publishing_seconds",
+    "How long the oldest version has been on its way into a stage, lags and approvals not counted",
+  ],
   spent: ["modelfleet_cycle_spent_usd", "What the newest cycle's ended jobs were billed"],
   budget: ["modelfleet_cycle_budget_usd", "The newest cycle's budget; 0 without one"],
   overBudget: ["modelfleet_cycle_over_budget", "1 when the newest cycle starts no further job"],

@@ -9,7 +9,7 @@ import type { StageAccess, StageClients } from "../activities/stage-access.js";
 import { FAILURES, SpecError } from "../fleet/errors.js";
 import { LIMITS } from "../fleet/limits.js";
 import type { StageSpec } from "../fleet/spec.schema.js";
-import { placeOfStage, type StagePlace } from "../fleet/stages.js";
+import { assertOwnBucket, placeOfStage, type StagePlace } from "../fleet/stages.js";
 import type { Observe } from "./observe-aws.js";
 import { roleCredentials, type Credentials } from "./role-credentials.js";
 
@@ -77,6 +77,7 @@ function placeOf(stage: StageSpec, home: StageClients): StagePlace {
       `stage "${name}" is in account ${account} and names no ${bucket === undefined ? "bucket" : "executionRole"}`,
       `give it a bucket and an executionRole of account ${account}; MODELFLEET_BUCKET and MODELFLEET_ROLE_ARN are of ${home.account}`,
     );
+  assertOwnBucket(stage, home);
   return placeOfStage(stage, home);
 }
 

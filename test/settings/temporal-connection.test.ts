@@ -89,8 +89,8 @@ describe("behind TLS with an API key, as Temporal Cloud has it", () => {
   test("a wrong key is refused by the server, and told by nobody", async () => {
     const { address } = await gateway({ apiKey });
     const wrong = reach(address, { TEMPORAL_API_KEY: "another-secret" });
-    for (const reached of [connectAsWorker(wrong), askAsClient(wrong)]) {
-      const failed = await reached.then(() => "no error", String);
+    for (const connect of [connectAsWorker, askAsClient]) {
+      const failed = await connect(wrong).then(() => "no error", String);
       expect(failed).not.toBe("no error");
       expect(failed).not.toContain("another-secret");
     }
