@@ -8,9 +8,10 @@ import {
   type RemoteStage,
 } from "../fleet/account-policies.js";
 import type { FleetSpec, StageSpec } from "../fleet/spec.schema.js";
-import { homeAccount } from "../fleet/stages.js";
+import { assertOwnBucket, homeAccount } from "../fleet/stages.js";
 import type { Connections } from "./connections.js";
 import { ClientError, hintOf, messageOf } from "./errors.js";
+import { checkExecutionRole, type RoleCheck } from "./execution-role.js";
 import { setting } from "./settings.js";
 import { missingOfBucket, type BucketStep } from "./stage-bucket.js";
 import { callerAccount, openStage } from "./stage-connections.js";
@@ -32,7 +33,8 @@ export type AccountStep =
 
 /** What keeps a stage from being looked at, and what to do about it. */
 export interface AccountProblem {
-  readonly stage: string;
+  /** Absent: it is about the account of training and registry. */
+  readonly stage?: string;
   readonly account: string;
   readonly found: string;
   readonly mend?: string;
@@ -45,6 +47,8 @@ export interface AccountsPlan {
   readonly stages: readonly { readonly stage: string; readonly account: string }[];
   readonly steps: readonly AccountStep[];
   readonly problems: readonly AccountProblem[];
+  /** What could not be looked at, for want of a right to ask. */
+  readonly notes: readonly AccountProblem[];
 }
 
 /** Looks at every account, and changes nothing. Throws when the home account itself cannot be looked at. */
@@ -60,10 +64,22 @@ export async function planAccounts(
     );
   const steps: AccountStep[] = [];
   const problems: AccountProblem[] = [];
+  const notes: AccountProblem[] = [];
+  const tell = (
+    place: Pick<AccountProblem, "stage" | "account">,
+    { state, ...told }: RoleCheck,
+  ) => {
+    if (state !== "ok") (state === "note" ? notes : problems).push({ ...place, ...told });
+  };
+  const region = setting(connections.environment, "AWS_REGION");
+  const own = setting(connections.environment, "MODELFLEET_ROLE_ARN");
+  tell({ account: home }, await checkExecutionRole(own, { region }));
   for (const stage of spec.stages) {
     const { name, account } = stage;
     try {
-      steps.push(...(await stageSteps(connections, stage, home)));
+      const looked = await lookAtStage(connections, stage, home);
+      steps.push(...looked.steps);
+      if (looked.role !== undefined) tell({ stage: name, account }, looked.role);
     } catch (error) {
       const mend = hintOf(error);
       const found = messageOf(error);
@@ -74,7 +90,7 @@ export async function planAccounts(
   if (remote.length > 0)
     steps.push(...(await homeSteps(connections, { fleet: spec.name, home, remote })));
   const stages = spec.stages.map(({ name, account }) => ({ stage: name, account }));
-  return { fleet: spec.name, home, stages, steps, problems };
+  return { fleet: spec.name, home, stages, steps, problems, notes };
 }
 
 /** Makes what a plan found missing, in its order: what exists by now is left. */
@@ -127,19 +143,32 @@ async function applyStep(
 const isRemote = (stage: StageSpec, home: string): stage is StageSpec & RemoteStage =>
   stage.account !== home && stage.role !== undefined;
 
-async function stageSteps(
+interface LookedAt {
+  readonly steps: readonly AccountStep[];
+  /** Undefined: the stage has no execution role but the worker's. */
+  readonly role: RoleCheck | undefined;
+}
+
+async function lookAtStage(
   connections: Connections,
   stage: StageSpec,
   home: string,
-): Promise<AccountStep[]> {
+): Promise<LookedAt> {
   // The worker's own bucket is there before any fleet is: `modelfleet doctor` looks at it.
   const own = setting(connections.environment, "MODELFLEET_BUCKET");
-  const { name, account, bucket = own } = stage;
-  if (account === home && bucket === own) return [];
+  const { name, account, bucket = own, executionRole } = stage;
+  if (account === home && bucket === own && executionRole === undefined)
+    return { steps: [], role: undefined };
+  assertOwnBucket(stage, { account: home, bucket: own });
   const open = await openStage(connections, stage, home);
+  const { region, credentials } = open;
   try {
-    const missing = await missingOfBucket(open, bucket);
-    return missing.map((step) => ({ ...step, account, stage: name }));
+    const role =
+      executionRole &&
+      (await checkExecutionRole(executionRole, { region, ...(credentials && { credentials }) }));
+    const missing = account === home && bucket === own ? [] : await missingOfBucket(open, bucket);
+    const steps = missing.map((step) => ({ ...step, account, stage: name }));
+    return { steps, role: role || undefined };
   } finally {
     open.close();
   }

@@ -17,7 +17,8 @@ import {
   type ScheduleFacts,
 } from "../fleet/schedule-diff.js";
 import type { Schedule } from "../fleet/schedule.schema.js";
-import { dueCycle, skippedTimes, timesOf, timetableOf, type DueCycle } from "../fleet/schedule.js";
+import { dueCycle, type DueCycle } from "../fleet/schedule.js";
+import { skippedTimes, timesOf, timetableOf } from "../fleet/timetable.js";
 import { SEARCH_ATTRIBUTES } from "../fleet/search-attributes.js";
 import type { FleetSpec } from "../fleet/spec.schema.js";
 import {

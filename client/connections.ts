@@ -1,6 +1,6 @@
 /** Opens what a command needs, when it needs it; what cannot be reached is told within seconds. */
 import type { CloudWatchClient } from "@aws-sdk/client-cloudwatch";
-import type { S3Client } from "@aws-sdk/client-s3";
+import type { S3Client, S3ClientConfig } from "@aws-sdk/client-s3";
 import type { SageMakerClient } from "@aws-sdk/client-sagemaker";
 import type { SageMakerRuntimeClient } from "@aws-sdk/client-sagemaker-runtime";
 import type { Client } from "@temporalio/client";
@@ -13,10 +13,19 @@ import { startClientTracing, type ClientTracing } from "./tracing.js";
 /** A part that does not answer within this time is reported, not waited for. */
 export const REACH_TIMEOUT_MS = 10_000;
 
+/** As whom AWS is asked, and where. */
+export interface AwsAccess {
+  readonly region: string;
+  /** Asked again before they expire; by default those of the environment. */
+  readonly credentials?: NonNullable<S3ClientConfig["credentials"]>;
+}
+
 export interface Connections {
   readonly environment: Environment;
   temporal(): Promise<Client>;
   ledger(): Promise<Pool>;
+  /** The same, with AWS as somebody else or elsewhere; closed with these. */
+  as(access: AwsAccess): Connections;
   s3(): Promise<S3Client>;
   runtime(): Promise<SageMakerRuntimeClient>;
   /** Only to look: what changes something there is a worker's. */
@@ -35,8 +44,28 @@ export function openConnections(environment: Environment): Connections {
         return value;
       }));
   };
-  return {
+  const aws = (accessOf: () => AwsAccess) => ({
+    s3: once(
+      () => openS3(accessOf()),
+      (client) => client.destroy(),
+    ),
+    runtime: once(
+      () => openRuntime(accessOf()),
+      (client) => client.destroy(),
+    ),
+    sagemaker: once(
+      () => openSageMaker(accessOf()),
+      (client) => client.destroy(),
+    ),
+    cloudwatch: once(
+      () => openCloudWatch(accessOf()),
+      (client) => client.destroy(),
+    ),
+  });
+  const connections: Connections = {
     environment,
+    as: (access) => ({ ...connections, ...aws(() => access) }),
+    ...aws(() => ({ region: setting(environment, "AWS_REGION") })),
     temporal: once(
       async () => {
         const tracing = await startClientTracing(environment);
@@ -49,26 +78,11 @@ export function openConnections(environment: Environment): Connections {
       async () => openPool(await ledgerUrl(environment), "-c search_path=modelfleet"),
       (pool) => pool.end(),
     ),
-    s3: once(
-      () => openS3(setting(environment, "AWS_REGION")),
-      (client) => client.destroy(),
-    ),
-    runtime: once(
-      () => openRuntime(setting(environment, "AWS_REGION")),
-      (client) => client.destroy(),
-    ),
-    sagemaker: once(
-      () => openSageMaker(setting(environment, "AWS_REGION")),
-      (client) => client.destroy(),
-    ),
-    cloudwatch: once(
-      () => openCloudWatch(setting(environment, "AWS_REGION")),
-      (client) => client.destroy(),
-    ),
     close: async () => {
       await Promise.allSettled(closers.splice(0).map(async (close) => close()));
     },
   };
+  return connections;
 }
 
 async function connectTemporal(
@@ -115,29 +129,29 @@ export async function openPool(url: string, options?: string): Promise<Pool> {
   return pool;
 }
 
-async function openS3(region: string): Promise<S3Client> {
+async function openS3(access: AwsAccess): Promise<S3Client> {
   const { S3Client } = await import("@aws-sdk/client-s3");
-  return new S3Client({ region, forcePathStyle: true, ...impatient });
+  return new S3Client({ ...access, forcePathStyle: true, ...impatient });
 }
 
-async function openRuntime(region: string): Promise<SageMakerRuntimeClient> {
+async function openRuntime(access: AwsAccess): Promise<SageMakerRuntimeClient> {
   const { SageMakerRuntimeClient } = await import("@aws-sdk/client-sagemaker-runtime");
   // A cold model may take the whole 60 s that SageMaker grants an invocation.
   return new SageMakerRuntimeClient({
-    region,
+    ...access,
     maxAttempts: 3,
     requestHandler: { connectionTimeout: REACH_TIMEOUT_MS, requestTimeout: 65_000 },
   });
 }
 
-async function openSageMaker(region: string): Promise<SageMakerClient> {
+async function openSageMaker(access: AwsAccess): Promise<SageMakerClient> {
   const { SageMakerClient } = await import("@aws-sdk/client-sagemaker");
-  return new SageMakerClient({ region, ...impatient });
+  return new SageMakerClient({ ...access, ...impatient });
 }
 
-async function openCloudWatch(region: string): Promise<CloudWatchClient> {
+async function openCloudWatch(access: AwsAccess): Promise<CloudWatchClient> {
   const { CloudWatchClient } = await import("@aws-sdk/client-cloudwatch");
-  return new CloudWatchClient({ region, ...impatient });
+  return new CloudWatchClient({ ...access, ...impatient });
 }
 
 const impatient = {

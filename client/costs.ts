@@ -1,6 +1,11 @@
 /** Reads what a fleet's jobs have cost: by cycle, by customer, by kind of job, beside what was thought beforehand. */
-import { estimateCost } from "../fleet/cost.js";
 import { shareCost, type CostMember, type SharedBy } from "../fleet/cost-shares.js";
+import {
+  endpointCosts,
+  sumOfEndpoints,
+  type EndpointsSpec,
+  type StageEndpointCost,
+} from "../fleet/endpoint-cost.js";
 import { COHORT_KEY, CYCLE_KEY } from "../fleet/names.js";
 import { PRICE_LIST } from "../fleet/prices.js";
 import type { FleetSpec } from "../fleet/spec.schema.js";
@@ -54,8 +59,10 @@ export interface FleetCosts {
   readonly fleet: string;
   /** Newest first. */
   readonly cycles: readonly CycleCost[];
-  /** Estimated, US dollars a month; null when the price is not known, and for serverless ones. */
+  /** Estimated, US dollars a month for all stages; null when a price is not known, and for serverless ones. */
   readonly endpointUsdPerMonth: number | null;
+  /** By stage, in order of promotion, of those that have an endpoint; empty for serverless ones. */
+  readonly endpoints: readonly StageEndpointCost[];
   readonly prices: { readonly source: string; readonly asOf: string };
 }
 
@@ -88,6 +95,7 @@ export async function readFleetCosts(connections: Connections, fleet: string): P
        from cycles y join fleet_specs s using (fleet, spec_hash) where y.fleet = $1`,
     [fleet],
   );
+  const endpoints = await endpointsOf(connections, fleet);
   return {
     fleet,
     cycles: cycles.map(({ cycle, state }) => {
@@ -101,7 +109,8 @@ export async function readFleetCosts(connections: Connections, fleet: string): P
       };
       return { cycle, state, ...sum, ...told };
     }),
-    endpointUsdPerMonth: await endpointCost(connections, fleet),
+    endpointUsdPerMonth: sumOfEndpoints(endpoints),
+    endpoints,
     prices: { source: PRICE_LIST.source, asOf: PRICE_LIST.asOf },
   };
 }
@@ -191,30 +200,37 @@ interface MemberRow extends CostMember {
 const evenly = (members: readonly CostMember[]): CostMember[] =>
   members.map(({ customerKey }) => ({ customerKey, seconds: null }));
 
-/** By the newest cycle's spec, which the ledger holds as a client wrote it. */
-async function endpointCost(connections: Connections, fleet: string): Promise<number | null> {
-  const [newest] = await askLedger<{
-    endpoint: FleetSpec["endpoint"] | null;
-    prices: FleetSpec["prices"] | null;
-    customers: number;
-  }>(
+/**
+ * By the newest cycle's spec, which the ledger holds as a client wrote it, for the stages that something was published
+ * to: a stage has its endpoint from then on. Customers may have one each; a pipeline has one for each generation.
+ */
+async function endpointsOf(connections: Connections, fleet: string): Promise<StageEndpointCost[]> {
+  const [newest] = await askLedger<{ spec: Partial<EndpointsSpec> & Pick<FleetSpec, "prices"> }>(
     connections,
-    `select s.spec -> 'endpoint' as endpoint, s.spec -> 'prices' as prices,
-            (select count(distinct customer_key) from publications p where p.fleet = $1 and p.state = 'serving')::int
-              as customers
-       from cycles y join fleet_specs s using (fleet, spec_hash)
+    `select s.spec from cycles y join fleet_specs s using (fleet, spec_hash)
       where y.fleet = $1 order by y.cycle desc limit 1`,
     [fleet],
   );
-  const endpoint = newest?.endpoint ?? null;
-  if (newest === undefined || endpoint === null || endpoint.kind === "serverless") return null;
-  const each = endpoint.kind === "dedicated" ? newest.customers : 1;
-  return estimateCost({
-    trainingJobs: 0,
-    trainingInstanceType: endpoint.instanceType,
-    endpointInstanceType: endpoint.instanceType,
-    endpointInstances: endpoint.instances * each,
-    ...(newest.prices === null ? {} : { prices: newest.prices }),
-    ...(connections.environment.AWS_REGION ? { region: connections.environment.AWS_REGION } : {}),
-  }).endpointUsdPerMonth;
+  const { endpoint, stages, prices } = newest?.spec ?? {};
+  if (endpoint === undefined || stages === undefined) return [];
+  const published = await askLedger<{ stage: string; customers: number; generations: number }>(
+    connections,
+    `select p.stage, (count(distinct p.customer_key) filter (where p.state = 'serving'))::int as customers,
+            (count(distinct r.generation) filter (where p.state = 'serving'))::int as generations
+       from publications p left join releases r using (fleet, customer_key, version)
+      where p.fleet = $1 group by p.stage`,
+    [fleet],
+  );
+  const endpointsAt = (name: string): number => {
+    const { customers, generations } = published.find(({ stage }) => stage === name) ?? NONE;
+    if (endpoint.kind === "dedicated") return customers;
+    return endpoint.kind === "pipeline" ? generations : 1;
+  };
+  const region = connections.environment.AWS_REGION;
+  return endpointCosts(
+    { endpoint, stages: stages.filter(({ name }) => published.some((one) => one.stage === name)) },
+    { ...(region ? { region } : {}), prices, endpoints: endpointsAt },
+  );
 }
+
+const NONE = { customers: 0, generations: 0 };

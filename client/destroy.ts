@@ -1,6 +1,4 @@
 /** Has a fleet taken down by its worker, and tells beforehand what there is. */
-import { setTimeout as wait } from "node:timers/promises";
-import type { WorkflowHandleWithFirstExecutionRunId } from "@temporalio/client";
 import { defineSearchAttributeKey } from "@temporalio/common";
 import { SEARCH_ATTRIBUTES } from "../fleet/search-attributes.js";
 import {
@@ -11,8 +9,7 @@ import {
 } from "../workflows/messages.js";
 import type { destroyFleet } from "../workflows/destroy-fleet.js";
 import type { Connections } from "./connections.js";
-import { ClientError, messageOf } from "./errors.js";
-import { isPolled } from "./watch-cycle.js";
+import { resultOf } from "./workflow-result.js";
 
 export type FleetInventory = Awaited<ReturnType<typeof destroyFleet>>;
 
@@ -68,50 +65,4 @@ async function start(
     ],
     staticSummary: input.dryRun ? `What ${input.fleet} has made` : `Destroy ${input.fleet}`,
   });
-}
-
-/** A worker asks for work about once a minute; one that has just started has asked. */
-const LOOK_MS = 2000;
-
-async function resultOf(
-  connections: Connections,
-  handle: WorkflowHandleWithFirstExecutionRunId<typeof destroyFleet>,
-): Promise<FleetInventory> {
-  const temporal = await connections.temporal();
-  const isOver = new AbortController();
-  const idle = async (): Promise<never> => {
-    for (;;) {
-      await wait(LOOK_MS, undefined, { signal: isOver.signal });
-      if (await isPolled(temporal).catch(() => true)) continue;
-      throw new ClientError(
-        "no worker runs, so nothing happens: it begins as soon as one does",
-        "modelfleet worker",
-      );
-    }
-  };
-  try {
-    return await Promise.race([handle.result(), idle()]);
-  } catch (error) {
-    if (error instanceof ClientError) throw error;
-    throw refusal(error);
-  } finally {
-    isOver.abort();
-  }
-}
-
-/** Temporal wraps failures; the innermost says what happened, and what to do about it. */
-function refusal(error: unknown): ClientError {
-  let root = error;
-  while (root instanceof Error && root.cause instanceof Error) root = root.cause;
-  const details: unknown =
-    root instanceof Error && "details" in root && Array.isArray(root.details)
-      ? root.details[0]
-      : undefined;
-  const hint =
-    typeof details === "object" && details !== null && "hint" in details ? details.hint : undefined;
-  return new ClientError(
-    messageOf(root),
-    typeof hint === "string" ? hint : "run the same command again: it goes on with what is left",
-    { cause: error },
-  );
 }

@@ -142,8 +142,10 @@ export async function readDrift(
   >(connections, RUN, [fleet, run ?? null]);
   if (row === undefined)
     throw new ClientError(
-      `fleet "${fleet}" has not been looked at for drift${run === undefined ? "" : ` at ${run}`}`,
-      "modelfleet drift FLEETFILE --dry-run",
+      `fleet "${fleet}" has not been looked at for drift${run === undefined ? "" : ` by a run ${run}`}`,
+      run === undefined
+        ? "modelfleet drift FLEETFILE --dry-run"
+        : `modelfleet drift ${fleet} --last`,
     );
   const findings = await askLedger<DriftFinding>(connections, FINDINGS, [fleet, row.run, all]);
   return {

@@ -6,6 +6,7 @@ import type { Connections } from "./connections.js";
 import { readMetrics, spanOf, type MetricSeries, type MetricSpan } from "./endpoint-metrics.js";
 import { askLedger } from "./ledger.js";
 import { findStage } from "./served-models.js";
+import { reachStage } from "./stage-connections.js";
 
 export interface EndpointStanding {
   readonly endpointName: string;
@@ -38,17 +39,14 @@ export async function readEndpoints(
 ): Promise<EndpointsReport> {
   const stage = await findStage(connections, { fleet, stage: named });
   const span = spanOf(sinceSeconds, new Date());
-  const sagemaker = await connections.sagemaker();
+  const there = await reachStage(connections, { fleet, stage });
+  const sagemaker = await there.sagemaker();
   const known = await knownEndpoints(connections, { fleet, stage });
   const endpoints: EndpointStanding[] = [];
   for (const { endpointName, kind, customers } of known) {
     const standing = await describe(sagemaker, endpointName);
     const [variant = "AllTraffic"] = standing.variants;
-    const metrics = await readMetrics(
-      await connections.cloudwatch(),
-      { endpointName, variant },
-      span,
-    );
+    const metrics = await readMetrics(await there.cloudwatch(), { endpointName, variant }, span);
     const { status, failureReason, config, changedAt, instances, serverless } = standing;
     const capacity = { instances, serverless };
     endpoints.push({

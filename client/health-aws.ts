@@ -2,6 +2,7 @@
 import type { Connections } from "./connections.js";
 import { REACH_TIMEOUT_MS } from "./connections.js";
 import { ClientError, messageOf } from "./errors.js";
+import { checkExecutionRole } from "./execution-role.js";
 import type { Check } from "./health-check.js";
 import { askLedger } from "./ledger.js";
 import { setting } from "./settings.js";
@@ -75,7 +76,10 @@ export async function checkRole(connections: Connections): Promise<Check[]> {
     );
   }
   const account = await callerAccount(connections);
-  if (owner === account) return [{ part: "role", state: "ok", found: arn }];
+  if (owner === account) {
+    const region = setting(connections.environment, "AWS_REGION");
+    return [{ part: "role", ...(await checkExecutionRole(arn, { region })) }];
+  }
   throw new ClientError(
     `the role ${arn} belongs to account ${owner}, the credentials to ${account}`,
     "jobs take a role of their own account: correct MODELFLEET_ROLE_ARN",

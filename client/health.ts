@@ -2,6 +2,7 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
 import type { Client } from "@temporalio/client";
+import type { FleetSpec } from "../fleet/spec.schema.js";
 import { SEARCH_ATTRIBUTES } from "../fleet/search-attributes.js";
 import { secretReader } from "../settings/secrets.js";
 import { TASK_QUEUES } from "../workflows/messages.js";
@@ -15,8 +16,11 @@ import { warehouseError } from "./postgres-errors.js";
 import { ledgerUrl, secret } from "./settings.js";
 import { isPolled } from "./watch-cycle.js";
 
-/** All checks at a time; none takes longer than a few seconds. */
-export async function checkHealth(connections: Connections): Promise<Check[]> {
+/** All checks at a time; none takes longer than a few seconds. `declared`: fleets that may not be on record yet. */
+export async function checkHealth(
+  connections: Connections,
+  declared: readonly FleetSpec[] = [],
+): Promise<Check[]> {
   const groups = await Promise.all([
     checkNode(),
     guarded("python", checkPython),
@@ -27,7 +31,7 @@ export async function checkHealth(connections: Connections): Promise<Check[]> {
     guarded("sagemaker", () => checkSageMaker(connections)),
     guarded("aws account", () => checkIdentity(connections)),
     guarded("role", () => checkRole(connections)),
-    guarded("stages", () => checkStages(connections)),
+    guarded("stages", () => checkStages(connections, declared)),
   ]);
   return groups.flat();
 }

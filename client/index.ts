@@ -119,17 +119,17 @@ export function openClient(environment: Environment) {
       watchWithdrawal(connections, of, signal),
     /** Predictions of the customer's serving model for rows of CSV. */
     invoke: async (of: Customer & { body: string }): Promise<Invocation> => {
-      const { endpointName, targetModel, version } = await readPointer(connections, of);
+      const { stage, endpointName, targetModel, version } = await readPointer(connections, of);
       const { fleet, body } = of;
-      return invokeModel(connections, { fleet, endpointName, targetModel, version, body });
+      return invokeModel(connections, { fleet, stage, endpointName, targetModel, version, body });
     },
     /** The same call with a body of any type, and the answer as it came. */
     call: async (
       of: Customer & Pick<RawCall, "body" | "contentType" | "accept">,
     ): Promise<RawAnswer> => {
-      const { endpointName, targetModel, version } = await readPointer(connections, of);
+      const { stage, endpointName, targetModel, version } = await readPointer(connections, of);
       const { fleet, body, contentType, accept } = of;
-      const target = { fleet, endpointName, targetModel, version };
+      const target = { fleet, stage, endpointName, targetModel, version };
       return callModel(connections, { ...target, body, contentType, accept });
     },
     health: () => checkHealth(connections),

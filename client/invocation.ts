@@ -6,9 +6,11 @@ import { ClientError } from "./errors.js";
 import { invocationError } from "./invocation-error.js";
 import { askLedger, findCustomer, unknownFleet } from "./ledger.js";
 import { setting } from "./settings.js";
+import { findStageSpec, reachStage } from "./stage-connections.js";
 
 /** What `publish` leaves for whoever invokes: what to call. */
 export interface Pointer {
+  readonly stage: string;
   readonly endpointName: string;
   /** Null on an endpoint of the customer's own: it has no other model. */
   readonly targetModel: string | null;
@@ -42,11 +44,11 @@ export async function readPointer(
   const { GetObjectCommand } = await import("@aws-sdk/client-s3");
   const Bucket = await bucketOf(connections, { fleet, stage });
   const Key = s3Keys.pointer({ fleet, stage, customerKey: known.customerKey });
-  const s3 = await connections.s3();
+  const s3 = await (await reachStage(connections, { fleet, stage })).s3();
   try {
     const { Body } = await s3.send(new GetObjectCommand({ Bucket, Key }));
     const pointer = parsePointer(await Body?.transformToString(), `s3://${Bucket}/${Key}`);
-    return { endpointName: endpointName(fleet, stage), ...pointer };
+    return { stage, endpointName: endpointName(fleet, stage), ...pointer };
   } catch (error) {
     if (!(error instanceof Error) || error.name !== "NoSuchKey") throw error;
     throw new ClientError(
@@ -60,6 +62,8 @@ export async function readPointer(
 
 export interface ModelCall {
   readonly fleet: string;
+  /** By default the last one: that is nearest to the customers. */
+  readonly stage?: string;
   /** By default the one that all customers of the fleet share. */
   readonly endpointName?: string;
   readonly targetModel: string | null;
@@ -91,9 +95,9 @@ export interface RawAnswer extends Omit<Invocation, "predictions"> {
 export async function callModel(connections: Connections, call: RawCall): Promise<RawAnswer> {
   const { InvokeEndpointCommand } = await import("@aws-sdk/client-sagemaker-runtime");
   const { targetModel, accept } = call;
-  const EndpointName =
-    call.endpointName ?? endpointName(call.fleet, await stageOf(connections, call.fleet));
-  const runtime = await connections.runtime();
+  const stage = call.stage ?? (await stageOf(connections, call.fleet));
+  const EndpointName = call.endpointName ?? endpointName(call.fleet, stage);
+  const runtime = await (await reachStage(connections, { fleet: call.fleet, stage })).runtime();
   const started = performance.now();
   try {
     const { Body, ContentType } = await runtime.send(
@@ -160,16 +164,10 @@ export async function readSampleRows(
 /** Where the stage's models and pointers are: its own bucket, or the worker's. */
 export async function bucketOf(
   connections: Connections,
-  { fleet, stage }: { readonly fleet: string; readonly stage: string },
+  place: { readonly fleet: string; readonly stage: string },
 ): Promise<string> {
-  const [row] = await askLedger<{ bucket: string | null }>(
-    connections,
-    `select t ->> 'bucket' as bucket
-       from cycles c join fleet_specs s using (fleet, spec_hash), jsonb_array_elements(s.spec -> 'stages') t
-      where c.fleet = $1 and t ->> 'name' = $2 order by c.cycle desc limit 1`,
-    [fleet, stage],
-  );
-  return row?.bucket ?? setting(connections.environment, "MODELFLEET_BUCKET");
+  const stage = await findStageSpec(connections, place);
+  return stage?.bucket ?? setting(connections.environment, "MODELFLEET_BUCKET");
 }
 
 /** The last stage of the fleet's newest cycle: the one that is nearest to the customers. */
@@ -186,7 +184,8 @@ export async function stageOf(connections: Connections, fleet: string): Promise<
   return stage;
 }
 
-type WrittenPointer = Omit<Pointer, "endpointName"> & Partial<Pick<Pointer, "endpointName">>;
+type WrittenPointer = Omit<Pointer, "stage" | "endpointName"> &
+  Partial<Pick<Pointer, "endpointName">>;
 
 /** Those that were written before there were several kinds of endpoint name none. */
 function parsePointer(text: string | undefined, place: string): WrittenPointer {

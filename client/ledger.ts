@@ -37,6 +37,8 @@ export interface Cycle {
   readonly reason: string | null;
   /** `drift`: it trains only the customers that have drifted; null: its schedule or a person has called for it. */
   readonly cause: "drift" | null;
+  /** Whom drift has had retrained, and the figures of the worst; null: drift has not called for it. */
+  readonly drift: CycleDrift | null;
   readonly windowFloor: string;
   readonly windowCeiling: string;
   readonly rows: number | null;
@@ -45,6 +47,11 @@ export interface Cycle {
   readonly endedAt: string | null;
   readonly customers: number;
   readonly states: StateCounts;
+}
+
+export interface CycleDrift {
+  readonly customers: number;
+  readonly worst: { readonly customer: string; readonly because: string };
 }
 
 export interface CycleCustomer {
@@ -75,7 +82,12 @@ export async function askLedger<Row extends QueryResultRow>(
 const CYCLES = `
   select c.fleet, c.cycle, c.state, c.reason, c.cause, c.window_floor, c.window_ceiling, c.rows, c.workflow_id,
          c.started_at, c.ended_at, coalesce(sum(s.customers), 0)::int as customers,
-         coalesce(jsonb_object_agg(s.state, s.customers) filter (where s.state is not null), '{}') as states
+         coalesce(jsonb_object_agg(s.state, s.customers) filter (where s.state is not null), '{}') as states,
+         (select jsonb_build_object('customers', d.customers, 'worst', jsonb_build_object('customer', d.customer,
+                                    'because', d.because))
+            from (select customer, because, (count(*) over ())::int as customers from drift_customers
+                   where fleet = c.fleet and run = c.cycle and action = 'retrain' and c.cause = 'drift'
+                   order by excess desc, customer_key limit 1) d) as drift
     from cycles c
     left join lateral (
            select state, count(*)::int as customers from customers u
@@ -87,6 +99,7 @@ interface CycleRow {
   state: CycleState;
   reason: string | null;
   cause: "drift" | null;
+  drift: CycleDrift | null;
   window_floor: Date;
   window_ceiling: Date;
   rows: string | null;
@@ -229,6 +242,7 @@ function toCycle(row: CycleRow): Cycle {
     state: row.state,
     reason: row.reason,
     cause: row.cause,
+    drift: row.drift,
     windowFloor: row.window_floor.toISOString(),
     windowCeiling: row.window_ceiling.toISOString(),
     rows: row.rows === null ? null : Number(row.rows),

@@ -41,6 +41,8 @@ export interface Lineage {
     readonly movedAt: string | null;
     readonly reason: string | null;
   } | null;
+  /** When retention took its artifact and its dataset, of which only this record is left; null: they are there. */
+  readonly collectedAt: string | null;
   readonly modelPackageArn: string;
   readonly evaluation: {
     readonly metrics: Figures;
@@ -117,7 +119,7 @@ export async function readLineage(
 
 const LINEAGE = `
   select r.version, r.state, r.generation, r.decided_by, r.decided_at, r.note, r.model_package_arn, r.training_job_name,
-         r.artifact_uri, to_jsonb(p) as publication, to_jsonb(w) as withdrawal, to_jsonb(e) as evaluation, to_jsonb(t) as tuning,
+         r.artifact_uri, r.collected_at, to_jsonb(p) as publication, to_jsonb(w) as withdrawal, to_jsonb(e) as evaluation, to_jsonb(t) as tuning,
          coalesce(j.status, i.status) as status,
          coalesce(j.billable_seconds, round(extract(epoch from i.ended_at - i.started_at))::int) as billable_seconds,
          coalesce(j.request, d.request -> 'TrainingJobDefinition') as request, u.data_hash, u.train_rows, u.validation_rows, u.test_rows,
@@ -160,6 +162,7 @@ interface LineageRow {
   model_package_arn: string;
   training_job_name: string;
   artifact_uri: string;
+  collected_at: Date | null;
   publication: {
     stage: string;
     target_model: string;
@@ -243,6 +246,7 @@ function toLineage(
       note: row.note,
     },
     withdrawal: withdrawalOf(row),
+    collectedAt: row.collected_at?.toISOString() ?? null,
     modelPackageArn: row.model_package_arn,
     evaluation: evaluationOf(row),
     trainingJob: {

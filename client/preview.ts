@@ -10,6 +10,7 @@ import {
   type PricedAt,
   type Way,
 } from "../fleet/cost.js";
+import { endpointCosts, sumOfEndpoints, type StageEndpointCost } from "../fleet/endpoint-cost.js";
 import { assertBudgetPriced } from "../fleet/cost-budget.js";
 import {
   ASSUMED_SECONDS_PER_CALL,
@@ -25,7 +26,7 @@ import { planCustomer, type CustomerPlan } from "../fleet/plan.js";
 import { LIST_REGION } from "../fleet/prices.js";
 import { chooseSearchSize, type PastEvaluation } from "../fleet/search-size.js";
 import type { FleetSpec } from "../fleet/spec.schema.js";
-import { endpointOfStage, promotionStages, type PromotionStage } from "../fleet/stages.js";
+import { promotionStages, type PromotionStage } from "../fleet/stages.js";
 import { cycleWindow } from "../fleet/window.js";
 import type { Connections } from "./connections.js";
 import { ClientError, messageOf } from "./errors.js";
@@ -61,7 +62,12 @@ export interface RunPreview {
     readonly instanceType: string;
   };
   readonly instanceHours: number;
-  readonly cost: CostEstimate;
+  readonly cost: CostEstimate & {
+    /** US dollars for all stages' endpoints; null when a price is not known, and for serverless ones. */
+    readonly endpointUsdPerMonth: number | null;
+  };
+  /** By stage; empty for serverless ones. */
+  readonly endpoints: readonly StageEndpointCost[];
   /** What runs once for all customers before they are trained. */
   readonly cycleJobs: readonly CycleJobs[];
   /** Of a serverless endpoint, which is billed by the call; else null. */
@@ -108,11 +114,10 @@ export async function previewRun(
     trainingInstanceType: training.instanceType,
     ...(memory.secondsPerJob === undefined ? {} : { secondsPerJob: memory.secondsPerJob }),
   });
-  const cost = {
-    ...estimated,
-    endpointUsdPerMonth: endpointsUsdPerMonth(spec, train.length, priced),
-    ...(packed === undefined ? {} : { trainingUsd: packed.usd }),
-  };
+  const endpoints = endpointsOf(spec, train.length, priced);
+  const endpointUsdPerMonth = sumOfEndpoints(endpoints);
+  const trainingUsd = packed === undefined ? estimated.trainingUsd : packed.usd;
+  const cost = { ...estimated, endpointUsdPerMonth, trainingUsd };
   return {
     fleet: spec.name,
     cycle: cycleId(at),
@@ -134,6 +139,7 @@ export async function previewRun(
     },
     instanceHours: packed?.instanceHours ?? Math.round((jobs * cost.secondsPerJob) / 36) / 100,
     cost,
+    endpoints,
     cycleJobs: cycleJobs({
       ...{ spec, customers: train.length },
       usdPerHour: (instanceType) => usdPerHour(instanceType, priced),
@@ -147,24 +153,12 @@ export async function previewRun(
   };
 }
 
-/** Of all stages; null when a price is not known, or the endpoints have no instances. */
-function endpointsUsdPerMonth(spec: FleetSpec, customers: number, priced: PricedAt): number | null {
-  let sum = 0;
-  for (const stage of spec.stages) {
-    const endpoint = endpointOfStage(spec.endpoint, stage);
-    if (endpoint.kind === "serverless") return null;
-    const { endpointUsdPerMonth } = estimateCost({
-      ...{ ...priced, ...(stage.region === undefined ? {} : { region: stage.region }) },
-      trainingJobs: 0,
-      trainingInstanceType: spec.training.instanceType,
-      endpointInstanceType: endpoint.instanceType,
-      endpointInstances: endpoint.instances * (endpoint.kind === "dedicated" ? customers : 1),
-    });
-    if (endpointUsdPerMonth === null) return null;
-    sum += endpointUsdPerMonth;
-  }
-  return Math.round(sum * 100) / 100;
-}
+/** Customers may have an endpoint each; a pipeline begins with one generation. */
+const endpointsOf = (spec: FleetSpec, customers: number, priced: PricedAt): StageEndpointCost[] =>
+  endpointCosts(spec, {
+    ...priced,
+    endpoints: () => (spec.endpoint.kind === "dedicated" ? customers : 1),
+  });
 
 /** Where the fleet would be trained, by the settings; the list's own region without any. */
 const pricedAt = (

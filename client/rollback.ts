@@ -49,7 +49,7 @@ export async function planRollback(
   const versions = await askLedger<VersionRow>(
     connections,
     `select r.version, r.state, p.verification is not null as verified,
-            coalesce(p.state = 'serving', false) as serves, ${TARGET_MODEL} as "targetModel",
+            coalesce(p.state = 'serving', false) as serves, r.collected_at is not null as collected, ${TARGET_MODEL} as "targetModel",
             w.passed_over as "passedOver"
        from releases r
        left join publications p on p.fleet = r.fleet and p.stage = $2 and p.customer_key = r.customer_key

@@ -11,7 +11,7 @@ import {
 import { calendarWords, isEvery, runsOf, type Calendar } from "../fleet/calendar.js";
 import { secondsOf, durationText } from "../fleet/duration.js";
 import { OVERLAP_POLICIES, type Schedule } from "../fleet/schedule.schema.js";
-import { timetableOf } from "../fleet/schedule.js";
+import { timetableOf } from "../fleet/timetable.js";
 import { fleetFacts, type AppliedFacts, type ScheduleFacts } from "../fleet/schedule-diff.js";
 
 /** The key of modelfleet's notes in memos: of the schedule, whose it is; of what it starts, what was applied. */

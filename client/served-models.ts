@@ -5,6 +5,7 @@ import type { Connections } from "./connections.js";
 import { ClientError } from "./errors.js";
 import { bucketOf, stageOf } from "./invocation.js";
 import { askLedger } from "./ledger.js";
+import { reachStage } from "./stage-connections.js";
 
 export interface ServedModel {
   readonly endpointName: string;
@@ -46,7 +47,7 @@ export async function* listServedModels(
   connections: Connections,
   { fleet, stage }: { readonly fleet: string; readonly stage: string },
 ): AsyncGenerator<readonly ServedModel[]> {
-  const s3 = await connections.s3();
+  const s3 = await (await reachStage(connections, { fleet, stage })).s3();
   const Bucket = await bucketOf(connections, { fleet, stage });
   for (const { prefix, endpoint } of await modelFolders(s3, Bucket, { fleet, stage })) {
     for await (const page of objectsUnder(s3, Bucket, prefix)) {

@@ -50,11 +50,16 @@ function unknownField(path: readonly PropertyKey[], key: string, declaration: un
   };
 }
 
+const BOUNDS = { "<": "less than", "<=": "at most", ">": "more than", ">=": "at least" };
+
 /** Zod's "Invalid input: expected string, received number" in our words; our own messages as they are. */
 function plain(message: string): string {
   return message
     .replace(/^Invalid input: expected (\w+), received (\w+)$/, "must be of type $1, not $2")
-    .replace(/^Too (?:big|small): expected \w+ to (?:be|have) /, "must be ");
+    .replace(
+      /^Too (?:big|small): expected \w+ to (be|have) ([<>]=?)/,
+      (_, verb: string, sign: keyof typeof BOUNDS) => `must ${verb} ${BOUNDS[sign]} `,
+    );
 }
 
 function valueAt(root: unknown, path: readonly PropertyKey[]): unknown {

@@ -1,9 +1,10 @@
-/** Opens a stage's account for a command: its role assumed once, since a command is over long before an hour is. */
+/** Opens a stage's account for a command, by the stage's role. */
 import type { S3Client } from "@aws-sdk/client-s3";
 import type { STSClientConfig } from "@aws-sdk/client-sts";
 import type { StageSpec } from "../fleet/spec.schema.js";
 import { REACH_TIMEOUT_MS, type Connections } from "./connections.js";
 import { ClientError, messageOf } from "./errors.js";
+import { askLedger } from "./ledger.js";
 import { setting } from "./settings.js";
 
 const impatient = {
@@ -11,9 +12,52 @@ const impatient = {
   requestHandler: { connectionTimeout: REACH_TIMEOUT_MS, requestTimeout: 30_000 },
 };
 
+type StageCredentials = Awaited<ReturnType<typeof assume>>;
+
+const reached = new WeakMap<Connections, Map<string, Connections>>();
+
+/**
+ * The connections with AWS as the stage of the fleet's newest cycle is reached: by its role, in its region. The same as given
+ * when it has neither. Their calls throw ClientError when the role may not be assumed, or is not of the stage's account.
+ */
+export async function reachStage(
+  connections: Connections,
+  place: { readonly fleet: string; readonly stage: string },
+): Promise<Connections> {
+  const stage = await findStageSpec(connections, place);
+  if (stage === undefined || (stage.role === undefined && stage.region === undefined))
+    return connections;
+  const known = reached.get(connections) ?? new Map<string, Connections>();
+  reached.set(connections, known);
+  const id = JSON.stringify(stage);
+  const { role, region = setting(connections.environment, "AWS_REGION") } = stage;
+  const there =
+    known.get(id) ??
+    connections.as({ region, ...(role && { credentials: () => assume(stage, role, region) }) });
+  known.set(id, there);
+  return there;
+}
+
+/** As the newest cycle of the fleet that has it declares it. */
+export async function findStageSpec(
+  connections: Connections,
+  { fleet, stage }: { readonly fleet: string; readonly stage: string },
+): Promise<StageSpec | undefined> {
+  const [row] = await askLedger<{ stage: StageSpec }>(
+    connections,
+    `select t as stage
+       from cycles c join fleet_specs s using (fleet, spec_hash), jsonb_array_elements(s.spec -> 'stages') t
+      where c.fleet = $1 and t ->> 'name' = $2 order by c.cycle desc limit 1`,
+    [fleet, stage],
+  );
+  return row?.stage;
+}
+
 export interface OpenStage {
   readonly region: string;
   readonly s3: S3Client;
+  /** Undefined: those of the environment. */
+  readonly credentials: StageCredentials | undefined;
   readonly close: () => void;
 }
 
@@ -38,7 +82,7 @@ export async function openStage(
     ...impatient,
     ...(credentials !== undefined && { credentials }),
   });
-  return { region, s3: client, close: () => client.destroy() };
+  return { region, s3: client, credentials, close: () => client.destroy() };
 }
 
 export async function callerAccount(
@@ -62,7 +106,7 @@ async function assume({ name, account, externalId }: StageSpec, role: string, re
     const { Credentials: given } = await sts.send(
       new AssumeRoleCommand({
         RoleArn: role,
-        RoleSessionName: "modelfleet-accounts",
+        RoleSessionName: "modelfleet-command",
         ...(externalId !== undefined && { ExternalId: externalId }),
       }),
     );
@@ -70,6 +114,7 @@ async function assume({ name, account, externalId }: StageSpec, role: string, re
       accessKeyId: given?.AccessKeyId ?? "",
       secretAccessKey: given?.SecretAccessKey ?? "",
       sessionToken: given?.SessionToken ?? "",
+      ...(given?.Expiration && { expiration: given.Expiration }),
     };
     const actual = await callerAccount(region, credentials);
     if (actual === account) return credentials;

@@ -1,4 +1,5 @@
 /** Which version each customer is served in each stage, and what is under way to it. */
+import { COHORT_KEY } from "../fleet/names.js";
 import type { StandingState } from "../fleet/promotion.js";
 import type { Connections } from "./connections.js";
 import { askLedger, findCustomer, unknownFleet } from "./ledger.js";
@@ -51,8 +52,29 @@ export async function readStageMatrix(
           and exists (select from releases r where r.fleet = $1 and r.customer_key = customers.customer_key)
         order by customer_key, updated_at desc),
      coming as (
-       select distinct on (customer_key, stage) customer_key, stage, version, state, due_at, note from promotions o
-        where fleet = $1 and ($3::text is null or customer_key = $3)
+       select distinct on (customer_key, stage) customer_key, stage, version, state, due_at, note from (
+         -- What is denied comes nowhere any more, whatever its stages have answered meanwhile.
+         select customer_key, stage, version, state, due_at, note from promotions p
+          where fleet = $1 and customer_key <> $4
+            and exists (select from releases r where r.fleet = $1 and r.customer_key = p.customer_key
+                                                 and r.version = p.version and r.state <> 'denied')
+          union all
+         -- A cohort's members move with it, but for those that a stage has rejected, or that left it by name.
+         select r.customer_key, h.stage, h.version, case when p.state = 'rejected' then p.state else h.state end,
+                h.due_at, case when p.state = 'rejected' then p.reason else h.note end
+           from promotions h
+           join releases r on r.fleet = h.fleet and r.version = h.version and r.cohort
+                          and r.state in ('pending', 'approved', 'serving', 'rejected')
+           left join publications p on p.fleet = r.fleet and p.stage = h.stage and p.customer_key = r.customer_key
+                                   and p.version = r.version
+          where h.fleet = $1 and h.customer_key = $4
+            and not exists (select from publications f
+                             where f.fleet = $1 and f.customer_key = r.customer_key and f.version = r.version
+                               and f.state = 'rejected' and f.stage <> h.stage
+                               and not exists (select from promotions s
+                                                where s.fleet = $1 and s.customer_key = $4 and s.version = h.version
+                                                  and s.stage = f.stage and s.state = 'skipped'))) o
+        where ($3::text is null or customer_key = $3)
           and state in ('ahead', 'approval', 'stage-approval', 'held', 'lag', 'publishing', 'rejected')
           and version > coalesce((select max(p.version) from publications p
                 where p.fleet = $1 and p.stage = o.stage and p.customer_key = o.customer_key and p.state = 'serving'), 0)
@@ -68,7 +90,7 @@ export async function readStageMatrix(
                                        and p.state = 'serving'
                left join coming c on c.customer_key = k.customer_key and c.stage = s.stage) as stages
        from known k order by k.customer`,
-    [fleet, stages, only],
+    [fleet, stages, only, COHORT_KEY],
   );
   return { fleet, stages, customers: rows };
 }

@@ -72,7 +72,8 @@ const ask = (shell: Shell, { steps }: AccountsPlan, file: string): Promise<boole
     `modelfleet accounts apply ${file} --yes, or modelfleet accounts plan ${file} to look`,
   );
 
-function planLines(shell: Shell, plan: AccountsPlan): string[] {
+/** By account: what is missing, and what keeps it from being looked at. */
+export function planLines(shell: Shell, plan: AccountsPlan): string[] {
   const { colors } = shell;
   const { fleet, home, steps, problems } = plan;
   const accounts = new Set([home, ...plan.stages.map(({ account }) => account)]);
@@ -87,11 +88,15 @@ function planLines(shell: Shell, plan: AccountsPlan): string[] {
     const stages = plan.stages.filter((one) => one.account === account).map(({ stage }) => stage);
     const what = [...(account === home ? ["home"] : []), ...stages].join(", ");
     lines.push("", `  ${colors.bold(account)}  ${colors.dim(what)}`);
-    const missing = steps.filter((step) => step.account === account);
-    lines.push(...missing.map((step) => `    ${colors.yellow("+")} ${stepText(step)}`));
+    const missing = missingTexts(steps.filter((step) => step.account === account));
+    lines.push(...missing.map((text) => `    ${colors.yellow("+")} ${text}`));
     const wrong = problems.filter((problem) => problem.account === account);
     for (const { found, mend } of wrong) {
       lines.push(`    ${colors.red("no")} ${safe(found)}`);
+      if (mend !== undefined) lines.push(`       ${colors.cyan("try:")} ${safe(mend)}`);
+    }
+    for (const { found, mend } of plan.notes.filter((note) => note.account === account)) {
+      lines.push(`    ${colors.yellow("? ")} ${safe(found)}`);
       if (mend !== undefined) lines.push(`       ${colors.cyan("try:")} ${safe(mend)}`);
     }
     if (missing.length + wrong.length === 0) lines.push(`    ${colors.green("ok")}`);
@@ -99,7 +104,25 @@ function planLines(shell: Shell, plan: AccountsPlan): string[] {
   return lines;
 }
 
-function stepText(step: AccountStep): string {
+/** Of the groups of a thousand customers, which all lack the same, one line. */
+function missingTexts(steps: readonly AccountStep[]): string[] {
+  const groups = steps.flatMap((step) => (step.kind === "group-policy" ? [step] : []));
+  const [first, second] = groups;
+  if (first === undefined || second === undefined) return steps.map(stepText);
+  const alike = groups.filter((one) => statementsText(one) === statementsText(first));
+  const apart = steps.filter((step) => !alike.some((one) => one === step));
+  const names = alike.slice(0, NAMED_GROUPS).map(({ name }) => name);
+  const more = alike.length > names.length ? `, … ${alike.length - names.length} more` : "";
+  return [
+    ...apart.map(stepText),
+    `policies of ${several(alike.length, "model package group")} (${names.join(", ")}${more}): ${statementsText(first)}`,
+  ];
+}
+
+const NAMED_GROUPS = 3;
+
+/** One thing that is missing. */
+export function stepText(step: AccountStep): string {
   switch (step.kind) {
     case "bucket":
       return `bucket ${step.name}`;

@@ -9,6 +9,7 @@ import {
   readKindCosts,
   type CostSum,
   type CycleCost,
+  type FleetCosts,
 } from "../costs.js";
 import { withExamples, withJson } from "./options.js";
 import { fieldLines, printJson, printLines, safe, say, tableLines } from "./print.js";
@@ -81,19 +82,32 @@ async function byCycle(
     ...[{ title: "cycle" }, { title: "state" }],
     ...["jobs", "instance hours", "cost", "planned", "budget"].map(right),
   ];
-  const endpoint =
-    costs.endpointUsdPerMonth === null
-      ? "not known: serverless, or no price"
-      : `about ${dollars(costs.endpointUsdPerMonth)} a month, estimated, and not in the table`;
   printLines(shell, [
     ...tableLines(shell, columns, rows),
     "",
     ...fieldLines(shell, [
-      ["endpoint", endpoint],
+      ...endpointFields(costs),
       ["prices", `${costs.prices.source}, ${costs.prices.asOf}, or the fleet file's`],
     ]),
   ]);
   for (const one of cycles) tellOpen(shell, one);
+}
+
+/** Of a fleet with several stages, each by itself first. */
+function endpointFields({ endpoints, endpointUsdPerMonth }: FleetCosts): [string, string][] {
+  const words = (usd: number | null) =>
+    usd === null ? "price not known" : `about ${dollars(usd)} a month`;
+  const each = endpoints.map(
+    ({ stage, instances, instanceType, usdPerMonth }): [string, string] => [
+      stage,
+      `${instances} ${instanceType}, ${words(usdPerMonth)}`,
+    ],
+  );
+  const sum =
+    endpointUsdPerMonth === null
+      ? "not known: serverless, no price, or nothing published yet"
+      : `${words(endpointUsdPerMonth)}, estimated, and not in the table`;
+  return [...(each.length > 1 ? each : []), ["endpoint", sum]];
 }
 
 async function byKind(

@@ -22,6 +22,7 @@ export function configureApprove(command: Command, shell: Shell): void {
     "modelfleet approve flight-delays --all-pending --yes",
     "modelfleet approve flight-delays XNA --stage prod",
     "modelfleet approve energy --cohort 2026-11-01 --except customer-17,customer-203",
+    "modelfleet approve energy --cohort 2026-11-01 --stage prod",
   ]);
 }
 
@@ -82,7 +83,7 @@ async function decideAll(
     if (flags.stage !== undefined) {
       const { approveForStage } = await import("./approve-stage.js");
       const { stage, version, json } = flags;
-      const wish = { ...named, stage, version, by: decision.by };
+      const wish = { ...named, cycle: flags.cohort, stage, version, by: decision.by };
       return await approveForStage(shell, connections, wish, json === true);
     }
     if (inBulk(flags)) {
@@ -102,6 +103,9 @@ async function decideAll(
   }
 }
 
+const hasOwnWords = ({ note, except }: DecideFlags): boolean =>
+  note !== undefined || except !== undefined;
+
 const noteOf = ({ note }: DecideFlags) => (note === undefined ? {} : { note });
 
 function checkUsage(verdict: Verdict, customers: readonly string[], flags: DecideFlags): void {
@@ -115,9 +119,12 @@ function checkUsage(verdict: Verdict, customers: readonly string[], flags: Decid
   const aboutCohort = isAboutCohort(flags, customers);
   if (
     flags.stage !== undefined &&
-    (customers.length === 0 || inBulk(flags) || flags.note !== undefined)
+    ((customers.length === 0 && !aboutCohort) || inBulk(flags) || hasOwnWords(flags))
   )
-    throw new UsageError("--stage goes with customers' names, and without --note", tryHelp);
+    throw new UsageError(
+      "--stage goes with customers' names or a cohort, and without --note and --except",
+      tryHelp,
+    );
   if (flags.cohort !== undefined && (customers.length > 0 || inBulk(flags)))
     throw new UsageError(
       "--cohort decides all its models at once: name neither customers nor --all-pending or --where with it",

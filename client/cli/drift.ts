@@ -17,6 +17,7 @@ interface DriftFlags {
   readonly at?: string;
   readonly dryRun?: true;
   readonly last?: true;
+  readonly run?: string;
   readonly all?: true;
   readonly json?: true;
 }
@@ -25,7 +26,7 @@ export function configureDrift(command: Command, shell: Shell): void {
   command
     .argument(
       "<fleet>",
-      "the fleet file, or the folder that holds fleet.ts; with --last also the fleet's name",
+      "the fleet file, or the folder that holds fleet.ts; with --last or --run also the fleet's name",
     )
     .option(
       "--at <date>",
@@ -34,20 +35,26 @@ export function configureDrift(command: Command, shell: Shell): void {
     )
     .option("--dry-run", "only show what it would do")
     .option("--last", "show what the newest look has found; start none")
+    .option("--run <run>", "show what this look has found: the id of the cycle that it called for")
     .option("--all", "show also the customers that have not moved");
   withJson(command);
   withExamples(command, [
     "modelfleet drift examples/drift --dry-run",
     "modelfleet drift examples/drift --at 2025-05-01",
     "modelfleet drift machines --last --all",
+    "modelfleet drift machines --run 2025-05-01-drift",
   ]);
   command.action(async (named: string, flags: DriftFlags) => {
     const connections = openConnections(shell.environment());
     try {
       const all = flags.all === true;
       const result =
-        flags.last === true
-          ? await readDrift(connections, { fleet: await nameOf(shell, named), all })
+        flags.last === true || flags.run !== undefined
+          ? await readDrift(connections, {
+              fleet: await nameOf(shell, named),
+              ...(flags.run === undefined ? {} : { run: flags.run }),
+              all,
+            })
           : await look(shell, connections, named, flags);
       if (flags.json) printJson(shell, result);
       else printLines(shell, driftLines(shell, result));

@@ -4,6 +4,7 @@ import { readCohorts, type Cohort } from "../cohorts.js";
 import type { Connections } from "../connections.js";
 import { readCycleCost } from "../costs.js";
 import { readCustomers, type Cycle, type CycleCustomer } from "../ledger.js";
+import { readRetired } from "../retirements.js";
 import { workflowPage } from "../settings.js";
 import { watchCycle, type CycleSnapshot } from "../watch-cycle.js";
 import { cycleProgress, stateWords } from "./cycle-progress.js";
@@ -73,8 +74,7 @@ export async function cycleReportLines(
     `${colors.bold(fleet)} ${cycle.cycle} ${painted}${cycle.endedAt === null ? "" : ` in ${duration(seconds)}`}`,
     `  ${several(cycle.customers, "customer")}${rows}: ${stateWords(cycle.states, colors).join(" · ")}`,
   ];
-  if (cycle.cause === "drift")
-    lines.push(`  ${colors.dim("called for by drift:")} modelfleet drift ${fleet} --last`);
+  lines.push(...driftLines(shell, cycle));
   if (cycle.reason !== null) lines.push(`  ${colors.red(cycle.reason)}`);
   if (cycle.state === "failed" || cycle.state === "cancelled") {
     lines.push(
@@ -83,6 +83,7 @@ export async function cycleReportLines(
   }
   lines.push(...(await budgetLines(connections, cycle)));
   lines.push(...(await toldApart(shell, connections, cycle)));
+  lines.push(...(await retiredLines(connections, cycle)));
   const cohorts = await readCohorts(connections, cycle);
   lines.push(...cohorts.map((cohort) => `  ${cohortWords(cohort)}`));
   const [waiting] = cohorts.filter(({ state }) => state === "pending");
@@ -96,12 +97,36 @@ export async function cycleReportLines(
   return lines;
 }
 
+/** Of a cycle that drift has called for: the worst customer's figures, and where all are. */
+function driftLines({ colors }: Shell, { fleet, cycle, drift }: Cycle): string[] {
+  if (drift === null) return [];
+  const { customer, because } = drift.worst;
+  const others = drift.customers - 1;
+  return [
+    `  ${colors.dim("called for by drift:")} ${safe(customer)}: ${safe(because)}`,
+    ...(others > 0 ? [`    and ${several(others, "more customer")}`] : []),
+    `  ${colors.dim("all figures:")} modelfleet drift ${fleet} --run ${cycle}`,
+  ];
+}
+
 /** Of a fleet with a budget. */
 async function budgetLines(connections: Connections, cycle: Cycle): Promise<string[]> {
   const { budgetUsd, usd, openJobs } = await readCycleCost(connections, cycle);
   if (budgetUsd === null) return [];
   const open = openJobs === 0 ? "" : `, ${several(openJobs, "job")} not counted yet`;
   return [`  ${dollars(usd)} spent of ${dollars(budgetUsd)}${open}`];
+}
+
+/** Who has left the warehouse, and is served no more. */
+async function retiredLines(connections: Connections, { fleet }: Cycle): Promise<string[]> {
+  const retired = await readRetired(connections, { fleet });
+  if (retired.length === 0) return [];
+  const shown = retired.slice(0, SHOWN).map(({ customer }) => safe(customer));
+  const more = retired.length - shown.length;
+  return [
+    "",
+    `  Retired (${retired.length}): ${shown.join(", ")}${more > 0 ? ` and ${more} more` : ""}`,
+  ];
 }
 
 function cohortWords({ version, members, state, decidedBy }: Cohort): string {

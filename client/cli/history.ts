@@ -3,7 +3,7 @@ import type { Command } from "commander";
 import { readCohorts, type Cohort } from "../cohorts.js";
 import { openConnections, type Connections } from "../connections.js";
 import { readEvaluations } from "../evaluations.js";
-import { readCycles } from "../ledger.js";
+import { readCycles, type Cycle } from "../ledger.js";
 import {
   readCycleSearches,
   readSearches,
@@ -51,6 +51,7 @@ async function fleetHistory(
   }));
   if (json) return printJson(shell, { fleet, cycles });
   const tuned = searches.size > 0;
+  const drifted = cycles.some(({ drift }) => drift !== null);
   const rows = cycles.map((cycle) => {
     const { states, startedAt, endedAt, tuning } = cycle;
     const seconds =
@@ -65,6 +66,7 @@ async function fleetHistory(
       ),
       ...(tuned ? [tuning === null ? "" : cycleSearches(tuning)] : []),
       ...(cohorts.length > 0 ? [cycle.cohorts.map(cohortWords).join("; ")] : []),
+      ...(drifted ? [safe(driftWords(cycle))] : []),
       localTime(startedAt),
       seconds === undefined ? "" : duration(seconds),
     ];
@@ -75,6 +77,7 @@ async function fleetHistory(
     ...["trained", "published", "kept", "skipped", "failed"].map(right),
     ...(tuned ? [{ title: "searches" }] : []),
     ...(cohorts.length > 0 ? [{ title: "cohort" }] : []),
+    ...(drifted ? [{ title: "called for by drift" }] : []),
     ...[{ title: "started" }, right("took")],
   ];
   printLines(shell, tableLines(shell, columns, rows));
@@ -83,6 +86,15 @@ async function fleetHistory(
 /** "version 3, 998 models, published": its customers are counted beside it. */
 const cohortWords = ({ version, members, state }: Cohort): string =>
   `version ${version}, ${several(members, "model")}, ${state}`;
+
+/** "M010: PSI of load 4.1, at most 0.25 is tolerated": of several, the worst. */
+function driftWords({ drift }: Cycle): string {
+  if (drift === null) return "";
+  const { customer, because } = drift.worst;
+  const [first = because] = because.split("; ");
+  const others = drift.customers - 1;
+  return `${customer}: ${first}${others === 0 ? "" : `, and ${several(others, "more customer")}`}`;
+}
 
 /** "20 warm, 3 cold, 160 jobs": so many started from earlier ones, so many training jobs (or trials in one) completed. */
 function cycleSearches({ warmStarts, trials, packed, testing }: CycleSearches): string {

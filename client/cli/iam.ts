@@ -1,4 +1,4 @@
-/** `modelfleet iam`: the policies with which a worker, SageMaker, an approver or a customer may do his work, and no more. */
+/** `modelfleet iam`: the policies with which a worker, SageMaker, a user, an approver or a customer may do his work, and no more. */
 import type { Command } from "commander";
 import { MANAGED_POLICY_CHARACTERS, policySize } from "../../fleet/policy-document.js";
 import { openConnections } from "../connections.js";
@@ -21,6 +21,7 @@ export function configureIam(command: Command, shell: Shell): void {
   ]);
   configureWorkerPolicy(command, shell);
   configureExecutionRole(command, shell);
+  configureUserPolicy(command, shell);
   configureApproverPolicy(command, shell);
   configureCustomerPolicy(command, shell);
 }
@@ -59,6 +60,23 @@ function configureExecutionRole(command: Command, shell: Shell): void {
   ]);
   policy.action((files: string[], { trust, stage }: { trust?: true; stage?: string }) =>
     print(shell, { kind: trust ? "execution-role-trust" : "execution-role", files, stage }),
+  );
+}
+
+function configureUserPolicy(command: Command, shell: Shell): void {
+  const policy = command
+    .command("user-policy")
+    .description("print the IAM policy (JSON) of a person who runs these commands")
+    .argument("<path...>", "the fleet files, or their folders")
+    .option("--accounts", "with what modelfleet accounts apply makes and changes")
+    .option("--stage <name>", "of the role that commands assume for this stage, in its account");
+  withExamples(policy, [
+    "modelfleet iam user-policy examples/flights > user-policy.json",
+    "modelfleet iam user-policy fleets/delays --accounts > account-owner-policy.json",
+    "modelfleet iam user-policy fleets/delays --stage prod > user-in-prod.json",
+  ]);
+  policy.action((files: string[], { accounts, stage }: { accounts?: true; stage?: string }) =>
+    print(shell, { kind: "user", files, stage, mayChange: accounts === true }),
   );
 }
 

@@ -160,18 +160,19 @@ async function targetOf(
   connections: Connections,
   { fleet, customer, stage }: { fleet: string; customer: string | undefined; stage?: string },
   { targetModel }: InvokeFlags,
-): Promise<Pick<ModelCall, "endpointName" | "targetModel" | "version">> {
+): Promise<Pick<ModelCall, "stage" | "endpointName" | "targetModel" | "version">> {
   const where = stage === undefined ? {} : { stage };
   if (customer === undefined) {
     if (targetModel === undefined)
       throw new UsageError("name the customer, or an artifact with --target-model");
     return stage === undefined
       ? { targetModel }
-      : { targetModel, endpointName: endpointName(fleet, stage) };
+      : { targetModel, stage, endpointName: endpointName(fleet, stage) };
   }
   const pointer = await readPointer(connections, { fleet, customer, ...where });
   // On the customer's endpoint: a pipeline has one for each generation.
-  return targetModel === undefined ? pointer : { endpointName: pointer.endpointName, targetModel };
+  const { stage: at, endpointName: endpoint } = pointer;
+  return targetModel === undefined ? pointer : { stage: at, endpointName: endpoint, targetModel };
 }
 
 async function bodyOf(shell: Shell, { body, bodyFile }: InvokeFlags): Promise<Buffer> {

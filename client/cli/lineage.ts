@@ -55,6 +55,9 @@ function lineageLines(shell: Shell, lineage: Lineage): string[] {
   ];
 }
 
+const goneWords = ({ collectedAt }: Lineage): string =>
+  collectedAt === null ? "" : `, which modelfleet gc deleted on ${localTime(collectedAt)}`;
+
 function branchesOf(lineage: Lineage): Branch[] {
   const { trainingJob, code, dataset, query, cycle, approval, withdrawal } = lineage;
   const { rows } = dataset;
@@ -69,7 +72,7 @@ function branchesOf(lineage: Lineage): Branch[] {
       leaves: [
         `${trainingJob.status ?? "status not known"}, ${trainingJob.instanceType ?? "?"}, billed ${trainingJob.billableSeconds ?? "?"} s`,
         `image     ${trainingJob.image ?? "?"}`,
-        `artifact  ${trainingJob.artifact}`,
+        `artifact  ${trainingJob.artifact}${goneWords(lineage)}`,
         ...hyperparameterLeaves(trainingJob.hyperparameters),
         ...tuningLeaves(lineage.tuningJob),
       ],

@@ -135,10 +135,36 @@ const SUBCOMMANDS: readonly Subcommand[] = [
     configure: async () => (await import("./iam.js")).configureIam,
   },
   {
+    name: "gc",
+    summary: "delete what the fleet's retention no longer keeps",
+    group: "Operate",
+    configure: async () => (await import("./gc.js")).configureGc,
+  },
+  {
     name: "destroy",
     summary: "take down a fleet or a stage: endpoints, models, objects, schedule, ledger",
     group: "Operate",
     configure: async () => (await import("./destroy.js")).configureDestroy,
+  },
+  {
+    name: "export",
+    summary: "write all that the ledger knows of a fleet into its bucket",
+    group: "Operate",
+    configure: async () => {
+      const { configureExport } = await import("./export.js");
+      const load = async () => (await import("../../worker/rebuild.js")).exportFleet;
+      return (command, shell) => configureExport(command, shell, load);
+    },
+  },
+  {
+    name: "import",
+    summary: "rebuild a fleet in a ledger that was lost, from its lineage and the registry",
+    group: "Operate",
+    configure: async () => {
+      const { configureImport } = await import("./import.js");
+      const load = async () => (await import("../../worker/rebuild.js")).importFleet;
+      return (command, shell) => configureImport(command, shell, load);
+    },
   },
   {
     name: "worker",

@@ -14,6 +14,7 @@ import {
   type CycleCustomer,
 } from "../ledger.js";
 import { readModels } from "../models.js";
+import { readRetired } from "../retirements.js";
 import { workflowIds } from "../../workflows/messages.js";
 import { workflowPage } from "../settings.js";
 import { stateWords } from "./cycle-progress.js";
@@ -169,6 +170,7 @@ async function describeCycle(connections: Connections, cycle: Cycle) {
   return {
     ...cycle,
     webPage: workflowPage(connections.environment, cycle) ?? null,
+    retired: await readRetired(connections, cycle),
     told: told.map(({ customer, state, errorType, reason }) => ({
       customer,
       state,
@@ -237,11 +239,16 @@ async function oneCustomer(
     states: ["serving"],
   });
   const webPage = workflowPage(connections.environment, newest) ?? null;
+  const [retired] = await readRetired(connections, {
+    fleet: named.fleet,
+    customerKey: known.customerKey,
+  });
   const document = {
     fleet: named.fleet,
     ...known,
     ...newest,
     serving: served ?? null,
+    retired: retired ?? null,
     webPage,
   };
   if (flags.json) return printJson(shell, document);
@@ -263,6 +270,9 @@ async function oneCustomer(
         "serving",
         served === undefined ? "no version" : `version ${served.version}, of ${served.cycle}`,
       ],
+      ...(retired === undefined
+        ? []
+        : [["retired", `no rows in any export since ${localTime(retired.absentSince)}`] as const]),
       ["training job", newest.trainingJobName ?? "–"],
       ["web page", webPage ?? "–"],
     ]),

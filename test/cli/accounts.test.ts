@@ -1,5 +1,5 @@
 /** `modelfleet accounts plan|apply` with three AWS accounts: what is missing is told, made, and then no more missing. */
-import { mkdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import {
   CopyObjectCommand,
@@ -18,8 +18,11 @@ import {
 import { beforeAll, describe, expect, test } from "vitest";
 import { modelPackageGroupName } from "../../fleet/names.js";
 import type { StageSpec } from "../../fleet/spec.schema.js";
-import { bucketPrefix } from "../../local/stack/accounts.js";
+import { bucketPrefix, executionRole } from "../../local/stack/accounts.js";
 import { PROD, QA, stageIn, useThreeAccounts } from "../activities/three-accounts.js";
+import type { AwsCall } from "../aws-rights.js";
+import { setPolicies } from "../faults/sagemaker-admin.js";
+import { recordedCalls } from "../watched-process.js";
 import { modelfleet, modelfleetJson } from "./modelfleet.js";
 
 const three = useThreeAccounts(19692);
@@ -208,6 +211,40 @@ describe("what is wrong is told in a sentence, and the other stages are looked a
     expect([code, bucket]).toEqual([1, bucketPrefix(QA.id)]);
   });
 
+  test("execution roles that are not there, that SageMaker may not assume, or that nobody may look at", async () => {
+    const nobody = { ...stageIn(QA), executionRole: `arn:aws:iam::${QA.id}:role/nobody` };
+    const untrusting = { ...stageIn(PROD), executionRole: stageIn(PROD).role ?? "" };
+    const file = writeFleet("roles", [sandbox, nobody, untrusting]);
+    const plan = await runJson("accounts", "plan", file);
+    expect(plan.problems).toMatchObject([
+      { stage: "qa", found: `the role ${nobody.executionRole} is not there` },
+      {
+        stage: "prod",
+        found: `the role ${untrusting.executionRole} does not let sagemaker.amazonaws.com assume it`,
+        mend: expect.stringContaining("modelfleet iam execution-role FLEET.ts --trust") as string,
+      },
+    ]);
+    const { stack } = three();
+    const blind = {
+      Version: "2012-10-17",
+      Statement: { Effect: "Allow", Action: "sts:*", Resource: "*" },
+    };
+    const role = stageIn(QA).role ?? "";
+    await setPolicies(stack, { [role]: blind });
+    const { notes } = await runJson(
+      "accounts",
+      "plan",
+      writeFleet("blind", [sandbox, stageIn(QA)]),
+    );
+    await setPolicies(stack, { [role]: null });
+    expect(notes).toMatchObject([
+      {
+        stage: "qa",
+        found: `whether the role ${executionRole(QA.id)} is there could not be looked at: IAM says AccessDenied`,
+      },
+    ]);
+  });
+
   test("a bucket of another account", async () => {
     const prod = await three().stages.stageAccess(stageIn(PROD));
     const Bucket = `${bucketPrefix(PROD.id)}-taken`;
@@ -243,4 +280,14 @@ test("doctor tells which fleet's stages lack something", async () => {
     found: "1 thing is missing in their accounts",
     mend: expect.stringContaining("modelfleet accounts apply") as string,
   });
+});
+
+test("the calls of commands are watched, those that are made as a stage's role apart from the others", () => {
+  const lines = readFileSync(recordedCalls, "utf8").trimEnd().split("\n");
+  const calls = lines.map((line) => JSON.parse(line) as AwsCall & { readonly caller: string });
+  const of = (who: string) =>
+    calls.filter(({ caller }) => caller === who).map(({ operation }) => operation);
+  expect(of("user")).toEqual(expect.arrayContaining(["PutBucketPolicy", "ListTrainingJobs"]));
+  expect(of("user in a stage")).toEqual(expect.arrayContaining(["CreateBucket", "GetRole"]));
+  expect(of("user in a stage")).not.toContain("PutBucketPolicy");
 });

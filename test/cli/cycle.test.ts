@@ -7,6 +7,7 @@ import pg from "pg";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { openClient } from "../../client/index.js";
 import { startTestStack, type TestStack } from "../stack.js";
+import { watchedProcess } from "../watched-process.js";
 import { modelfleet, modelfleetJson } from "./modelfleet.js";
 
 /** Ids that a careless path, query or shell would trip over. */
@@ -256,6 +257,40 @@ test("endpoint charts what CloudWatch has of it", async () => {
   expect(stderr).toMatch(/since \S+ \S+, 3 minutes a bar/);
 });
 
+test("gc shows what would go, and what is kept for how long", async () => {
+  const nothing = await run("gc", "sales");
+  expect(nothing.stderr).toBe(
+    "sales has nothing to collect: it keeps artifacts 180d, datasets 90d, 3 versions to go back to\n",
+  );
+  const ledger = new pg.Client({ connectionString: stack.environment.MODELFLEET_LEDGER_URL });
+  await ledger.connect();
+  // Long ago, and nobody has approved what still waits.
+  await ledger.query(
+    "update modelfleet.cycles set started_at = started_at - interval '181d', ended_at = ended_at - interval '181d'",
+  );
+  await ledger.query(
+    "update modelfleet.releases set state = 'expired', created_at = created_at - interval '181d' where state = 'pending'",
+  );
+  await ledger.end();
+  const shown = await run("gc", "sales", "--dry-run");
+  expect(shown.stdout).toMatch(/^sales {2}all of this goes\n/);
+  expect(shown.stdout).toMatch(/ versions +1: noisy v2\n/);
+  expect(shown.stdout).toMatch(/ artifacts +\d+ objects, [\d.]+ k?B\n/);
+  expect(shown.stdout).toMatch(/ datasets +\d+ objects, [\d.]+ k?B\n/);
+  expect(shown.stderr).toContain("nothing was changed");
+  const asked = await run("gc", "sales");
+  expect(asked.stderr).toContain("modelfleet gc sales --yes");
+  expect(asked.code).toBe(2);
+  expect(await runJson("gc", "sales", "--yes")).toMatchObject({
+    ...{ fleet: "sales", collected: true, versions: { count: 1, names: ["noisy v2"] } },
+  });
+  expect((await run("gc", "sales")).stderr).toContain("nothing to collect");
+  expect((await run("invoke", "sales", GOOD, "--sample")).code).toBe(0);
+  const unknown = await run("gc", "sails", "--dry-run");
+  expect(unknown.stderr).toContain('the ledger has no cycle of a fleet "sails"');
+  expect(unknown.code).toBe(1);
+});
+
 test("destroy shows all that would go, and asks for more than silence", async () => {
   const shown = await run("destroy", "sales", "--dry-run");
   expect(shown.stdout).toMatch(/^sales {2}all of this goes\n/);
@@ -364,7 +399,7 @@ async function fillWarehouse(url: string): Promise<void> {
 async function startWorker(directory: string): Promise<ChildProcess> {
   const child = spawn(process.execPath, [resolve("bin/modelfleet.js"), "worker"], {
     cwd: directory,
-    env: { PATH: process.env.PATH, HOME: process.env.HOME },
+    env: { PATH: process.env.PATH, HOME: process.env.HOME, ...watchedProcess() },
     stdio: ["ignore", "ignore", "pipe"],
   });
   let said = "";

@@ -2,6 +2,7 @@
 import { spawn } from "node:child_process";
 import { resolve } from "node:path";
 import { text } from "node:stream/consumers";
+import { watchedProcess } from "../watched-process.js";
 
 export interface Ran {
   readonly code: number | null;
@@ -18,7 +19,12 @@ export interface RunOptions {
 export async function modelfleet(words: readonly string[], options: RunOptions = {}): Promise<Ran> {
   const child = spawn(process.execPath, [resolve("bin/modelfleet.js"), ...words], {
     cwd: options.directory ?? process.cwd(),
-    env: { PATH: process.env.PATH, HOME: process.env.HOME, ...options.environment },
+    env: {
+      PATH: process.env.PATH,
+      HOME: process.env.HOME,
+      ...watchedProcess(),
+      ...options.environment,
+    },
   });
   child.stdin.end(options.input ?? "");
   const ended = new Promise<number | null>((done) => child.once("close", done));

@@ -86,6 +86,29 @@ describe("cost", () => {
     expect(stderr).toContain("1 job without a price or known seconds: not in the cost");
   });
 
+  test("counts the endpoints of the stages that something was published to, each with its own instances", async () => {
+    // Nothing has come into production yet: it has no endpoint.
+    const sandbox = { stage: "sandbox", instanceType: "ml.m5.xlarge", instances: 2 };
+    expect(await runJson("cost", FLEET)).toMatchObject({
+      endpointUsdPerMonth: 335.8,
+      endpoints: [{ ...sandbox, usdPerMonth: 335.8 }],
+    });
+    const ledger = openLedger({
+      url: stack.environment.MODELFLEET_LEDGER_URL ?? "",
+      maxConnections: 1,
+    });
+    const published = `insert into publications (fleet, stage, customer_key, version, target_model, state)
+                       select fleet, 'prod', customer_key, version, target_model, state from publications
+                        where fleet = $1 and stage = 'sandbox'`;
+    await ledger.query(published, [FLEET]);
+    const { stdout } = await run("cost", FLEET);
+    await ledger.query("delete from publications where fleet = $1 and stage = 'prod'", [FLEET]);
+    await ledger.end();
+    expect(stdout).toMatch(/sandbox +2 ml\.m5\.xlarge, about \$335\.80 a month/);
+    expect(stdout).toMatch(/prod +4 ml\.m5\.large, about \$335\.80 a month/);
+    expect(stdout).toMatch(/endpoint +about \$671\.60 a month, estimated/);
+  });
+
   test("of a cycle is had by kind of job, with the price and where it is from", async () => {
     const { stdout } = await run("cost", FLEET, "--cycle", "2013-08-01");
     expect(stdout).toMatch(/stopped +no room for another job/);

@@ -20,7 +20,10 @@ const SPEC = {
     naming: "versioned",
   },
   training: { source: "./code", sourceHash: HASH, entryPoint: "train.py" },
-  stages: [{ name: "sandbox", account: "111111111111" }],
+  stages: [
+    { name: "sandbox", account: "111111111111" },
+    { name: "prod", account: "333333333333", instanceType: "ml.m5.large", instances: 4 },
+  ],
 };
 
 export async function seedLedger(url: string): Promise<void> {

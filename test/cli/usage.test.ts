@@ -9,6 +9,8 @@ const COMMANDS = [
   ...["validate", "plan", "apply", "run", "status", "cancel", "schedule"],
   ...["models", "approve", "deny", "rollback"],
   ...["invoke", "lineage", "history", "endpoint", "iam", "worker", "local", "doctor", "destroy"],
+  "gc",
+  ...["export", "import"],
 ];
 /** Below every stack: no test may find the settings of one that the developer has up. */
 const folder = mkdtempSync(join(tmpdir(), "modelfleet-cli-"));

@@ -107,6 +107,11 @@ describe("a fleet file that is wrong", () => {
     ]);
   });
 
+  test("says a bound in words", async () => {
+    const issues = await issuesOf(fleetFile({ concurrency: 0 }));
+    expect(issues).toEqual([{ field: "concurrency", value: "0", problem: "must be at least 1" }]);
+  });
+
   test("suggests the field that was meant", async () => {
     const issues = await issuesOf(fleetFile({ concurency: 5 }));
     expect(issues).toEqual([

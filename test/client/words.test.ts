@@ -26,8 +26,6 @@ test("the cost of a few short jobs is not none", () => {
     trainingJobs: 3,
     trainingInstanceType: "ml.m5.large",
     secondsPerJob: 7,
-    endpointInstanceType: "ml.m5.xlarge",
-    endpointInstances: 1,
   });
   expect(money(trainingUsd ?? 0)).toBe("less than $0.01");
 });
