@@ -6,8 +6,10 @@ import { parse } from "yaml";
 import { z } from "zod";
 import { readCodecSettings } from "../../client/codec-settings.js";
 import { readSettings } from "../../worker/settings.js";
+import { readTelemetrySettings } from "../../worker/telemetry-settings.js";
 import { TASK_QUEUES } from "../../workflows/messages.js";
 import { manifestsIn, problemsOf, type Manifest } from "./manifests.js";
+import { scrapedTargets } from "./scraped-targets.js";
 
 const WORKER = "deploy/kubernetes";
 const CODEC_SERVER = "deploy/kubernetes/codec-server";
@@ -45,7 +47,10 @@ const deploymentSchema = z.looseObject({
   spec: z.looseObject({
     selector: z.object({ matchLabels: z.record(z.string(), z.string()) }),
     template: z.object({
-      metadata: z.object({ labels: z.record(z.string(), z.string()) }),
+      metadata: z.object({
+        labels: z.record(z.string(), z.string()),
+        annotations: z.record(z.string(), z.string()).default({}),
+      }),
       spec: z.looseObject({
         automountServiceAccountToken: z.literal(false),
         terminationGracePeriodSeconds: z.int().optional(),
@@ -67,6 +72,8 @@ const podOf = (among: readonly Manifest[]) =>
 const containerOf = (among: readonly Manifest[]) => podOf(among).containers[0];
 const environmentOf = (among: readonly Manifest[]): Record<string, string> =>
   Object.fromEntries(containerOf(among).env.map(({ name, value }) => [name, value]));
+const portOf = (name: string) =>
+  containerOf(worker).ports.find((one) => one.name === name)?.containerPort;
 const settings = z
   .looseObject({ data: z.record(z.string(), z.string()) })
   .parse(only("ConfigMap")).data;
@@ -138,8 +145,46 @@ describe("the worker's pod", () => {
     const read = await readSettings({ ...rest, MODELFLEET_LEDGER_URL: "postgres://ledger" });
     expect(read.health).toEqual({
       host: "0.0.0.0",
-      port: containerOf(worker).ports[0]?.containerPort,
+      port: portOf("health"),
     });
+  });
+
+  test("shows its metrics where Prometheus looks for them, as the job that dashboard and alerts name", () => {
+    expect(readTelemetrySettings(environment).metricsAddress).toBe(`0.0.0.0:${portOf("metrics")}`);
+    const { annotations, labels } = deploymentSchema.parse(only("Deployment")).spec.template
+      .metadata;
+    const ports = containerOf(worker).ports.map(({ containerPort }) => containerPort);
+    const pod = { address: "10.0.0.7", annotations, labels, ports };
+    const { targets, job } = scrapedTargets("deploy/prometheus/kubernetes.yaml", pod);
+    expect(targets).toEqual([`10.0.0.7:${portOf("metrics")}`]);
+    expect(job).toBe("modelfleet");
+    const without = { ...pod, annotations: {} };
+    expect(scrapedTargets("deploy/prometheus/kubernetes.yaml", without).targets).toEqual([]);
+  });
+
+  test("lets in the probes, and Prometheus to the metrics, and nobody else", () => {
+    const policy = z
+      .looseObject({
+        spec: z.looseObject({
+          ingress: z.array(
+            z.strictObject({
+              from: z.array(z.looseObject({})).optional(),
+              ports: z.array(z.strictObject({ protocol: z.literal("TCP"), port: z.string() })),
+            }),
+          ),
+        }),
+      })
+      .parse(only("NetworkPolicy"));
+    const open = policy.spec.ingress.map(({ from, ports }) => ({
+      anybody: from === undefined,
+      ports: ports.map(({ port }) => port),
+    }));
+    expect(open).toEqual([
+      { anybody: true, ports: ["health"] },
+      { anybody: false, ports: ["metrics"] },
+    ]);
+    const named = containerOf(worker).ports.map(({ name }) => name);
+    expect(open.flatMap(({ ports }) => ports)).toEqual(named);
   });
 
   test("gives the worker longer to end than it takes", () => {
@@ -170,7 +215,7 @@ describe("the autoscaler", () => {
         triggers: z.array(
           z.strictObject({
             type: z.literal("temporal"),
-            // Those that KEDA's Temporal scaler takes: https://keda.sh/docs/2.17/scalers/temporal/
+            // Those that KEDA's Temporal scaler takes (https://keda.sh/docs/2.18/scalers/temporal/), lists joined by commas.
             metadata: z.strictObject({
               endpointFromEnv: z.string(),
               namespace: z.string(),
