@@ -9,20 +9,59 @@ import { ClientError } from "../client/errors.js";
 import { checkHealth } from "../client/health.js";
 import { secret } from "../client/settings.js";
 import { progressView } from "../local/progress-view.js";
+import type { StackAccount } from "../local/stack/accounts.js";
 import { packageRoot } from "../local/stack/package-root.js";
+import { stackFolder } from "../local/stack/place.js";
 import { startProcess, stopPart } from "../local/stack/processes.js";
 import { startStack } from "../local/stack/start.js";
+import { readStackFile } from "../local/stack/stack-file.js";
 import { stackStatus } from "../local/stack/status.js";
+import { stopStack } from "../local/stack/stop.js";
 import type { Example } from "./example.js";
 import { localPython } from "./local-python.js";
 
-export async function startParts(shell: Shell): Promise<void> {
+/** With `accounts` beside those that the stack has. Throws ClientError when it knows one of them otherwise. */
+export async function startParts(
+  shell: Shell,
+  accounts: readonly StackAccount[] = [],
+): Promise<void> {
   say(shell, "The parts  Postgres, Temporal, S3 and a SageMaker server, on this machine");
+  const place = { baseDir: shell.directory };
+  const stack = readStackFile(stackFolder(place));
+  const missing = missingAccounts(stack?.accounts ?? [], accounts);
+  if (missing.length > 0 && stack !== undefined && (await isUp(place))) {
+    const names = missing.map(({ name }) => name).join(", ");
+    say(shell, `  the stack is started again, with the accounts ${names}; its data stays`);
+    await stopStack(place);
+  }
   const view = progressView(shell);
-  const stack = await startStack({ baseDir: shell.directory, ...view }).finally(view.done);
-  if (stack.started.length === 0) {
+  const all = missing.length === 0 ? {} : { accounts: [...(stack?.accounts ?? []), ...missing] };
+  const { started } = await startStack({ ...place, ...all, ...view }).finally(view.done);
+  if (started.length === 0) {
     say(shell, `${shell.progressColors.green("✓")} ${"stack".padEnd(10)} is up already`);
   }
+}
+
+/** An account that is there under another name, or a name of another account, would be a surprise for what uses it. */
+function missingAccounts(
+  known: readonly StackAccount[],
+  wanted: readonly StackAccount[],
+): StackAccount[] {
+  const missing = wanted.filter((one) => !known.some(({ id }) => id === one.id));
+  for (const { name, id } of wanted) {
+    const other = known.find((one) => (one.name === name) !== (one.id === id));
+    if (other === undefined) continue;
+    throw new ClientError(
+      `the stack has an account ${other.name}=${other.id}, and the example needs ${name}=${id}`,
+      "run the example in another folder, which gets a stack of its own",
+    );
+  }
+  return missing;
+}
+
+async function isUp(place: { baseDir: string }): Promise<boolean> {
+  const { processes } = await stackStatus(place);
+  return processes.some(({ state }) => state !== "stopped" && state !== "died");
 }
 
 /** Nothing is started: tells what `modelfleet doctor` finds missing, and where the example will run. */
@@ -88,7 +127,7 @@ async function isOutdated(place: { baseDir: string }): Promise<boolean> {
 
 function workerEnvironment(): Record<string, string> {
   const environment: Record<string, string> = {};
-  for (const name of ["PATH", "HOME", "TMPDIR", "LANG", "MODELFLEET_ENV_FILE"]) {
+  for (const name of ["PATH", "HOME", "TMPDIR", "LANG", "NODE_OPTIONS", "MODELFLEET_ENV_FILE"]) {
     const value = process.env[name];
     if (value !== undefined) environment[name] = value;
   }

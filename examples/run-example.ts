@@ -7,7 +7,7 @@ import { several, windowTime } from "../client/cli/words.js";
 import { openConnections, type Connections } from "../client/connections.js";
 import { loadEnvironment } from "../client/environment.js";
 import { UsageError } from "../client/errors.js";
-import { loadFleetFile } from "../client/fleet-file.js";
+import { loadFleetFile, type LoadedFleet } from "../client/fleet-file.js";
 import { callerAccount } from "../client/health-aws.js";
 import { readNewestCycles } from "../client/ledger.js";
 import { runCycle, type CycleRun } from "../client/run-cycle.js";
@@ -34,7 +34,7 @@ export async function runExample(
   say(shell, shell.progressColors.bold(`modelfleet: ${example.title}\n`));
   if (process.env.MODELFLEET_ENV_FILE !== undefined) return runElsewhere(shell, example, options);
   try {
-    await startParts(shell);
+    await startParts(shell, example.accounts);
     loadEnvironment(process.env, shell.directory);
     await loadData(shell, example, options.settings);
     await startWorker(shell);
@@ -68,10 +68,16 @@ async function demonstrate(
 ): Promise<void> {
   const connections = openConnections(process.env);
   try {
-    const at = await nextCycle(connections, example);
-    if (at === undefined) return sayThatDataEnds(shell, example, command);
-    const run = await retrain(shell, connections, example, at);
-    if (run !== undefined) await example.show({ shell, connections, run, settings, ephemeral });
+    for (;;) {
+      const at = await nextCycle(connections, example);
+      if (at === undefined) return sayThatDataEnds(shell, example, command);
+      const loaded = await loadFleetFile(example.fleetFile, () => callerAccount(connections));
+      await example.prepare?.({ shell, connections, loaded });
+      const run = await retrain(shell, connections, loaded, at);
+      if (run === undefined) return;
+      const next = await example.show({ shell, connections, run, settings, ephemeral });
+      if (next !== "again") return;
+    }
   } finally {
     await connections.close();
   }
@@ -92,10 +98,9 @@ async function nextCycle(
 async function retrain(
   shell: Shell,
   connections: Connections,
-  { fleetFile }: Example,
+  loaded: LoadedFleet,
   at: string,
 ): Promise<CycleRun | undefined> {
-  const loaded = await loadFleetFile(fleetFile, () => callerAccount(connections));
   const run = await runCycle(connections, loaded, { at, force: false });
   const { floor, ceiling } = run.window;
   heading(

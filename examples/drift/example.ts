@@ -1,12 +1,13 @@
 /** `npm run example -- drift`: one machine drifts and is retrained, and nobody else. */
 import { join } from "node:path";
+import { setTimeout as wait } from "node:timers/promises";
 import { driftLines } from "../../client/cli/drift.js";
 import { printLines, say } from "../../client/cli/print.js";
 import { several } from "../../client/cli/words.js";
 import { awaitDriftRun, readDrift, startDriftRun } from "../../client/drift.js";
 import { loadFleetFile } from "../../client/fleet-file.js";
 import { callerAccount } from "../../client/health-aws.js";
-import { findCycle, readCustomers } from "../../client/ledger.js";
+import { findCycle, readCustomers, type CycleCustomer } from "../../client/ledger.js";
 import { packageRoot } from "../../local/stack/package-root.js";
 import type { Example, ExampleContext } from "../example.js";
 import { load } from "./load.js";
@@ -37,7 +38,7 @@ async function show({ shell, connections }: ExampleContext): Promise<void> {
   const { cycle } = result;
   if (cycle !== null) {
     const { customers = 0 } = (await findCycle(connections, { fleet: FLEET, cycle })) ?? {};
-    const trained = await readCustomers(connections, { fleet: FLEET, cycle });
+    const trained = await published(connections, cycle);
     const names = trained.map(({ customer, state }) => `${customer} (${state})`).join(", ");
     say(
       shell,
@@ -51,4 +52,16 @@ async function show({ shell, connections }: ExampleContext): Promise<void> {
     `  ${dim("why it was retrained:")}    modelfleet lineage ${FLEET} ${first?.customer ?? "CUSTOMER"}`,
   );
   say(shell, `  ${dim("look again, by calendar:")} modelfleet apply examples/drift`);
+}
+
+/** A cycle ends when its models are registered; what is approved serves some seconds later. */
+async function published(
+  connections: ExampleContext["connections"],
+  cycle: string,
+): Promise<CycleCustomer[]> {
+  for (let seconds = 0; ; seconds++) {
+    const trained = await readCustomers(connections, { fleet: FLEET, cycle });
+    if (seconds === 60 || trained.every(({ state }) => state !== "approved")) return trained;
+    await wait(1000);
+  }
 }

@@ -1,7 +1,10 @@
-/** A cohort as a person meets it: shown, approved with an exception, served, denied as a whole. */
+/** A cohort as a person meets it: shown, approved with an exception, served, promoted, denied as a whole. */
 import { setTimeout as wait } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { MatrixRow } from "../../client/stage-matrix.js";
 import { createCohortRegistrationActivities } from "../../activities/cohort-registration.js";
+import { fleetSpecSchema, type FleetSpec } from "../../fleet/spec.schema.js";
+import { isStaged, promotionStages } from "../../fleet/stages.js";
 import { DEFAULT_PACE, TASK_QUEUES, workflowIds, WORKFLOWS } from "../../workflows/messages.js";
 import {
   aShardedFleet,
@@ -10,7 +13,7 @@ import {
   memberKey,
 } from "../activities/cohorts.js";
 import { connectParts, type Parts, run } from "../activities/parts.js";
-import { STAGE, uploadCode } from "../activities/publishing.js";
+import { uploadCode } from "../activities/publishing.js";
 import { cli, startWorkerProcess, type RunningWorker } from "../faults/small-fleet.js";
 import { startTestStack, type TestStack } from "../stack.js";
 
@@ -18,6 +21,14 @@ const FLEET = "meters";
 const MEMBERS = 20;
 const CYCLES = ["2026-10-01", "2026-11-01"] as const;
 const spec = aShardedFleet(FLEET);
+/** The lag never ends by itself: the test says when. */
+const staged = fleetSpecSchema.parse({
+  ...aShardedFleet("promoted-meters"),
+  stages: [
+    { name: "sandbox", account: "111111111111" },
+    { name: "prod", account: "111111111111", approval: "stage", lag: "1d" },
+  ],
+});
 
 let stack: TestStack;
 let parts: Parts;
@@ -27,7 +38,7 @@ beforeAll(async () => {
   stack = await startTestStack({ basePort: 19300 });
   parts = await connectParts(stack.environment);
   worker = await startWorkerProcess(stack);
-  await uploadCode(parts, spec);
+  for (const one of [spec, staged]) await uploadCode(parts, one);
 });
 
 afterAll(async () => {
@@ -38,18 +49,33 @@ afterAll(async () => {
   await stack.close();
 });
 
+interface CohortChoice {
+  readonly factor: number;
+  readonly asking: readonly number[];
+}
+
 /** As a sharded cycle ends. */
-async function released(cycle: string, options: { factor: number; asking: number[] }) {
-  await anEvaluatedCohort(parts, { spec, cycle, members: MEMBERS, ...options });
+const released = (cycle: string, choice: CohortChoice) =>
+  releasedOf(spec, { cycle, members: MEMBERS, ...choice });
+
+async function releasedOf(
+  of: FleetSpec,
+  cohortOf: CohortChoice & { readonly cycle: string; readonly members: number },
+): Promise<number> {
+  const { cycle } = cohortOf;
+  const fleet = of.name;
+  await anEvaluatedCohort(parts, { spec: of, ...cohortOf });
   const { registerCohort } = createCohortRegistrationActivities({ ...parts, watchSeconds: 1 });
-  const cohort = await run(registerCohort, { fleet: FLEET, cycle });
+  const cohort = await run(registerCohort, { fleet, cycle });
+  const stages = promotionStages(of);
   if (cohort === null) throw new Error("nothing was registered");
   await parts.temporal.workflow.start(WORKFLOWS.releaseCohort, {
-    workflowId: workflowIds.releaseCohort(FLEET, cohort.version),
+    workflowId: workflowIds.releaseCohort(fleet, cohort.version),
     taskQueue: TASK_QUEUES.control,
     args: [
       {
-        ...{ fleet: FLEET, stage: STAGE, cycle, ...cohort },
+        ...{ fleet, stage: of.stages[0].name, cycle, ...cohort },
+        ...(isStaged(stages) ? { stages } : {}),
         pace: { ...DEFAULT_PACE, collectSeconds: 0.1, graceSeconds: 0.1 },
       },
     ],
@@ -151,5 +177,69 @@ describe("a cohort", () => {
     expect(invoked.stdout.trim()).toBe("30");
     const history = await modelfleet("history", FLEET);
     expect(history.stdout).toContain("version 2, 20 models, withdrawn");
+  });
+});
+
+describe("a cohort of a fleet with stages", () => {
+  const fleet = staged.name;
+
+  /** By stage, the version that serves, and how far the next one is. */
+  async function cells(customer: string): Promise<string[]> {
+    const words = ["--stages", "--customer", customer, "--json"];
+    const { stdout, stderr } = await modelfleet("status", fleet, ...words);
+    if (stdout === "") throw new Error(stderr);
+    const { customers } = JSON.parse(stdout) as { customers: MatrixRow[] };
+    return (customers[0]?.stages ?? []).map(({ version, coming }) =>
+      coming === null ? String(version) : `${version} ${coming.state} ${coming.version}`,
+    );
+  }
+
+  const untilCells = (customer: string, wanted: readonly string[]) =>
+    expect.poll(() => cells(customer), { timeout: 60_000, interval: 500 }).toEqual(wanted);
+
+  test("waits for its stage's approval and the lag, and comes into production when it is hurried", async () => {
+    await releasedOf(staged, { cycle: "2026-10-01", members: 4, factor: 10, asking: [] });
+    await untilCells("C00000", ["1", "null stage-approval 1"]);
+
+    const single = await modelfleet("promote", fleet, "C00000", "--hold");
+    expect(single.stderr).toContain("moves through the stages with all models of its cohort");
+    const nobody = await modelfleet("promote", fleet, "--hold");
+    expect(nobody.code).toBe(2);
+    const cohort = ["--cohort", "2026-10-01"];
+    const approved = await modelfleet(
+      "approve",
+      fleet,
+      ...cohort,
+      "--stage",
+      "prod",
+      "--by",
+      "ann",
+    );
+    expect(approved.stdout).toContain("approved  version 1: 4 models for stage prod by ann");
+    await untilCells("C00000", ["1", "null lag 1"]);
+    expect((await modelfleet("promote", fleet, ...cohort, "--now")).stdout).toContain(
+      "hurried  version 1: 4 models",
+    );
+    await untilCells("C00003", ["1", "1"]);
+    const words = ["C00003", "--stage", "prod", "--body", "1,2"];
+    expect((await modelfleet("invoke", fleet, ...words)).stdout.trim()).toBe("30");
+  });
+
+  test("denied in the lag, the stage that has it goes back, and production keeps what it has", async () => {
+    await releasedOf(staged, { cycle: "2026-11-01", members: 4, factor: 20, asking: [] });
+    await untilCells("C00000", ["2", "1 stage-approval 2"]);
+    const held = await modelfleet("promote", fleet, "--version", "2", "--hold", "--json");
+    expect(JSON.parse(held.stdout)).toMatchObject({ version: 2, members: 4, kind: "hold" });
+    await untilCells("C00001", ["2", "1 held 2"]);
+
+    const words = ["--version", "2", "--note", "wrong weather", "--by", "bob", "--yes"];
+    const denied = await modelfleet("deny", fleet, ...words);
+    expect(denied.stdout).toContain("denied  version 2: 4 models by bob");
+    await untilCells("C00001", ["1", "1"]);
+    expect(await cohortStanding(parts, staged, 2)).toEqual({ withdrawn: 4 });
+    const again = await modelfleet("promote", fleet, "--version", "2", "--now");
+    expect(again.code).toBe(1);
+    const words1 = ["C00001", "--stage", "sandbox", "--body", "1,2"];
+    expect((await modelfleet("invoke", fleet, ...words1)).stdout.trim()).toBe("30");
   });
 });

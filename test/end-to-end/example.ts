@@ -17,7 +17,7 @@ export interface ExampleRun {
   readonly shown: string;
 }
 
-/** One cycle, until every customer that it registered serves; then `show`. */
+/** What the example prepares, one cycle, until every customer that it registered serves; then `show`. */
 export async function runExample(
   stack: TestStack,
   example: Example,
@@ -31,7 +31,11 @@ export async function runExample(
   await example.load(environment.WAREHOUSE_URL ?? "", settings, tools);
   const connections = openConnections(environment);
   const loaded = await loadFleetFile(example.fleetFile, () => callerAccount(connections));
+  let shown = "";
+  const stream = { write: (text: string) => (shown += text) };
+  const shell = { ...processShell(process), stdout: stream, stderr: stream };
   try {
+    await example.prepare?.({ shell, connections, loaded });
     const run = await runCycle(connections, loaded, { at: o.at, force: false });
     const temporal = await connections.temporal();
     await temporal.workflow.getHandle(run.workflowId, run.runId).result();
@@ -46,9 +50,6 @@ export async function runExample(
         eventually,
       )
       .toEqual([]);
-    let shown = "";
-    const stream = { write: (text: string) => (shown += text) };
-    const shell = { ...processShell(process), stdout: stream, stderr: stream };
     await example.show({ shell, connections, run, settings, ephemeral: false });
     return { run, shown };
   } finally {

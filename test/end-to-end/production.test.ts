@@ -21,6 +21,7 @@ import { shownCommands, words } from "../docs/fenced.js";
 import { setFaults } from "../faults/sagemaker-admin.js";
 import { makeSmallFleet, type SmallFleet } from "../faults/small-fleet.js";
 import { startTestStack, type TestStack } from "../stack.js";
+import { watchedProcess } from "../watched-process.js";
 import { quietWorkers } from "../workflows/environment.js";
 
 const BASE_PORT = 19840;
@@ -83,7 +84,7 @@ interface Program {
 async function start(words: readonly string[], more: Record<string, string>): Promise<Program> {
   const child = spawn(process.execPath, [resolve("bin/modelfleet.js"), ...words], {
     cwd: stack.folder,
-    env: { PATH: process.env.PATH, ...environment, ...more },
+    env: { PATH: process.env.PATH, ...watchedProcess(), ...environment, ...more },
     stdio: ["ignore", "ignore", "pipe"],
   });
   programs.push(child);

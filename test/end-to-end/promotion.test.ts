@@ -1,7 +1,6 @@
 /** Three stages, by the command line: models go through them, one is held, one is denied, and every stage is back. */
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { MatrixRow } from "../../client/stage-matrix.js";
-import { example } from "../../examples/accounts/example.js";
 import {
   cli,
   makeSmallFleet,
@@ -11,7 +10,6 @@ import {
   type SmallFleet,
 } from "../faults/small-fleet.js";
 import { startTestStack, type TestStack } from "../stack.js";
-import { runExample } from "./example.js";
 
 const name = "staged";
 const customers = ["site-0", "site-1"];
@@ -125,15 +123,4 @@ test("what is denied on its way leaves the stages that it has reached", async ()
   const refused = await cli(stack, "promote", name, "site-1", "--release");
   expect(refused.code).toBe(1);
   expect(refused.stderr).toContain('no version of "site-1" is on its way through the stages');
-});
-
-test("the example shows both, in its first two months", async () => {
-  const settings = { cities: 1, houses: 200 };
-  const first = await runExample(stack, example, { at: "2020-01-01", settings });
-  expect(first.shown).toMatch(/NewYork_NY +1 +1 +1/);
-  expect(first.shown).toContain("Run it again");
-
-  const second = await runExample(stack, example, { at: "2020-02-01", settings });
-  expect(second.shown).toMatch(/NewYork_NY +2 +2 +1 → 2/);
-  expect(second.shown).toContain("NewYork_NY is served again: sandbox 1, qa 1, prod 1");
 });

@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { resolve } from "node:path";
 import { text } from "node:stream/consumers";
 import type { Ran } from "../cli/modelfleet.js";
+import { watchedProcess } from "../watched-process.js";
 
 export async function run(
   program: string,
@@ -15,7 +16,7 @@ export async function run(
   const { PATH, HOME } = process.env;
   const child = spawn(process.execPath, [resolve(program), ...(options.args ?? [])], {
     cwd: options.directory,
-    env: { PATH, HOME, NO_COLOR: "1", ...options.environment },
+    env: { PATH, HOME, NO_COLOR: "1", ...watchedProcess(), ...options.environment },
     stdio: ["ignore", "pipe", "pipe"],
   });
   const ended = new Promise<number | null>((done) => child.once("close", done));
