@@ -1,30 +1,26 @@
 /**
- * Watches every AWS call that an activity makes in a test, and holds it against the policy that
- * `modelfleet iam worker-policy` prints: a call that the policy does not allow fails the test file. That nothing in it is
- * of no use, test/fleet/worker-policy.test.ts looks up in the sources.
+ * Watches the AWS calls of a test file: those that activities make in its own process, and those of every command and
+ * worker that it starts (test/record-aws-calls.mjs). One that the policies of `modelfleet iam` do not allow fails the
+ * file. That nothing in them is of no use, test/fleet/worker-policy.test.ts and user-policy.test.ts look up in the sources.
  */
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { Client } from "@smithy/core/client";
 import { Context } from "@temporalio/activity";
 import { afterAll, expect } from "vitest";
-import { isPermitted, parsePolicy } from "../local/sagemaker/iam-policy.js";
-import { requiredResources } from "../local/sagemaker/required-resources.js";
-import { workerPolicy } from "../fleet/worker-policy.js";
+import { parsePolicy, isPermitted, type Policy } from "../local/sagemaker/iam-policy.js";
+import { stageUserPolicy, userPolicy } from "../fleet/user-policy.js";
+import { stagePolicy, workerPolicy } from "../fleet/worker-policy.js";
+import { rightsFor, type AwsCall, type Wanted } from "./aws-rights.js";
+import { recordedCalls } from "./watched-process.js";
 
-interface Wanted {
-  readonly action: string;
-  readonly resource: string;
-  readonly context?: Readonly<Record<"iam:PassedToService", string>>;
-}
+/** Whose credentials a call was made with, and by which program. */
+type Caller = "worker" | "worker in a stage" | "user" | "user in a stage";
 
-type Input = Readonly<Record<string, unknown>>;
-
-const scope = { account: "111111111111", region: "us-east-1" };
-const SAGEMAKER = "sagemaker.amazonaws.com";
-const wanted = new Map<string, Wanted>();
+const wanted = new Map<string, Wanted & { readonly caller: Caller }>();
 
 const send = Client.prototype.send;
 Client.prototype.send = function (this: unknown, command: unknown, ...rest: unknown[]) {
-  if (isInActivity()) record(this as Sender, command as Command);
+  if (isInActivity()) want("worker", callOf(this as Sender, command as Command));
   return Reflect.apply(send, this, [command, ...rest]) as unknown;
 } as typeof send;
 
@@ -33,7 +29,7 @@ interface Sender {
 }
 
 interface Command {
-  readonly input: Input;
+  readonly input: AwsCall["input"];
   readonly constructor: { readonly name: string };
 }
 
@@ -46,90 +42,53 @@ function isInActivity(): boolean {
   }
 }
 
-function record({ config }: Sender, { input, constructor }: Command): void {
-  const operation = constructor.name.replace(/Command$/, "");
-  for (const one of rightsFor(config.serviceId, operation, input))
-    wanted.set(`${one.action} ${one.resource}`, one);
+const callOf = ({ config }: Sender, { input, constructor }: Command): AwsCall => ({
+  service: config.serviceId,
+  operation: constructor.name.replace(/Command$/, ""),
+  input,
+});
+
+function want(caller: Caller, call: AwsCall): void {
+  for (const one of rightsFor(call))
+    wanted.set(`${caller} ${one.action} ${one.resource}`, { ...one, caller });
 }
-
-function rightsFor(service: string | undefined, operation: string, input: Input): Wanted[] {
-  if (service === "S3") return s3(operation, input);
-  if (service !== "STS") return sagemaker(operation, input);
-  // Who he is may be asked by everybody.
-  if (operation === "GetCallerIdentity") return [];
-  return [{ action: `sts:${operation}`, resource: textOf(input["RoleArn"]) }];
-}
-
-/** S3 has other names for rights than for operations: S3 User Guide, using-with-s3-policy-actions. */
-const S3_ACTIONS: Readonly<Record<string, string>> = {
-  AbortMultipartUpload: "AbortMultipartUpload",
-  CompleteMultipartUpload: "PutObject",
-  CopyObject: "PutObject",
-  CreateMultipartUpload: "PutObject",
-  DeleteObject: "DeleteObject",
-  DeleteObjects: "DeleteObject",
-  GetObject: "GetObject",
-  HeadObject: "GetObject",
-  PutObject: "PutObject",
-  UploadPart: "PutObject",
-};
-
-function s3(operation: string, input: Input): Wanted[] {
-  const bucket = `arn:aws:s3:::${textOf(input["Bucket"])}`;
-  if (operation === "ListObjectsV2") return [{ action: "s3:ListBucket", resource: bucket }];
-  const keys = [input["Key"], ...deleted(input["Delete"])].filter((key) => key !== undefined);
-  const action = `s3:${S3_ACTIONS[operation] ?? operation}`;
-  const own = keys.map((key) => ({ action, resource: `${bucket}/${textOf(key)}` }));
-  if (typeof input["CopySource"] !== "string") return own;
-  const source = decodeURIComponent(input["CopySource"]).replace(/^\//, "");
-  return [...own, { action: "s3:GetObject", resource: `arn:aws:s3:::${source}` }];
-}
-
-function deleted(request: unknown): unknown[] {
-  const objects = (request as { Objects?: readonly { Key?: string }[] } | undefined)?.Objects ?? [];
-  return objects.map(({ Key }) => Key);
-}
-
-function sagemaker(operation: string, input: Input): Wanted[] {
-  // The first that it names is what it is about.
-  const named = Object.keys(input).find((member) => member.endsWith("Name"));
-  const required = named === undefined ? Object.keys(input).slice(0, 1) : [named];
-  const resources = requiredResources({ ...scope, operation } as never, {
-    operation,
-    required,
-    input,
-  });
-  const tagged = operation.startsWith("Create") && input["Tags"] !== undefined;
-  const actions = tagged ? [operation, "AddTags"] : [operation];
-  const own = resources.flatMap((resource) =>
-    actions.map((action) => ({ action: `sagemaker:${action}`, resource })),
-  );
-  const role = findRole(input);
-  if (role === undefined) return own;
-  const context = { "iam:PassedToService": SAGEMAKER };
-  return [...own, { action: "iam:PassRole", resource: role, context }];
-}
-
-const findRole = (input: Input): string | undefined =>
-  [input, input["TrainingJobDefinition"] as Input | undefined]
-    .flatMap((one) => [one?.["RoleArn"], one?.["ExecutionRoleArn"]])
-    .find((role) => typeof role === "string");
-
-const textOf = (value: unknown): string => (typeof value === "string" ? value : "");
 
 afterAll(() => {
+  if (existsSync(recordedCalls)) {
+    const lines = readFileSync(recordedCalls, "utf8").split("\n");
+    rmSync(recordedCalls);
+    for (const line of lines.filter((one) => one !== "")) {
+      const { caller, ...call } = JSON.parse(line) as AwsCall & { readonly caller: Caller };
+      want(caller, call);
+    }
+  }
   const refused = [...wanted.values()].filter((one) => !isAllowed(one));
-  expect(refused, "calls that `modelfleet iam worker-policy` does not allow").toEqual([]);
+  expect(refused, "calls that the policies of `modelfleet iam` do not allow").toEqual([]);
 });
 
 /** The fleets and buckets of tests have all kinds of names: what is checked is how resources are named after them. */
-function isAllowed({ action, resource, context = {} as never }: Wanted): boolean {
-  const policy = workerPolicy({
-    ...scope,
-    bucket: "*",
-    roleArn: "arn:aws:iam::*:role/*",
-    stageRoles: ["arn:aws:iam::*:role/*"],
-    fleets: [{ name: "*", stages: ["*"] }],
-  });
-  return isPermitted([parsePolicy(policy)], { action, resource, context });
+const scope = {
+  account: "*",
+  region: "*",
+  bucket: "*",
+  roleArn: "arn:aws:iam::*:role/*",
+  stageRoles: ["arn:aws:iam::*:role/*"],
+  secrets: ["arn:aws:secretsmanager:*:*:secret:*"],
+  fleets: [{ name: "*", stages: ["*"] }],
+};
+const apart = [{ ...scope, bucket: "?*" }];
+const policies: Readonly<Record<Caller, Policy>> = {
+  worker: parsePolicy(workerPolicy(scope)),
+  "worker in a stage": parsePolicy(stagePolicy({ ...scope, homeBucket: "?*" })),
+  user: parsePolicy(userPolicy({ ...scope, apart, mayChange: true })),
+  "user in a stage": parsePolicy(stageUserPolicy({ ...scope, mayChange: true })),
+};
+
+function isAllowed({
+  caller,
+  action,
+  resource,
+  context = {} as never,
+}: Wanted & { caller: Caller }) {
+  return isPermitted([policies[caller]], { action, resource, context });
 }

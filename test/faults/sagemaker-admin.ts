@@ -18,7 +18,14 @@ export async function setFaults(
 
 /** From now on the stack's one user, whose the worker's credentials are, may do what `policy` allows, and no more. */
 export async function holdToPolicy(stack: TestStack, policy: unknown): Promise<void> {
-  const policies = { "arn:aws:iam::111111111111:user/local": policy };
+  await setPolicies(stack, { "arn:aws:iam::111111111111:user/local": policy });
+}
+
+/** Of users and roles by their ARNs; null for what the settings say. */
+export async function setPolicies(
+  stack: TestStack,
+  policies: Readonly<Record<string, unknown>>,
+): Promise<void> {
   const response = await fetch(url(stack, "policies"), {
     method: "PUT",
     body: JSON.stringify({ policies }),

@@ -6,6 +6,7 @@ import { join, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import pg from "pg";
 import type { TestStack } from "../stack.js";
+import { watchedProcess } from "../watched-process.js";
 
 const bin = resolve("bin/modelfleet.js");
 const xgboost = resolve("training/xgboost_regression");
@@ -127,7 +128,7 @@ export function startCli(
   const { PATH, HOME } = process.env;
   return spawn(process.execPath, [bin, ...args], {
     cwd: stack.folder,
-    env: { PATH, HOME, NO_COLOR: "1", ...environment },
+    env: { PATH, HOME, NO_COLOR: "1", ...watchedProcess(), ...environment },
     stdio: ["ignore", "pipe", "pipe"],
   });
 }
