@@ -141,10 +141,11 @@ benchmark(
 )
   .option("--customers <n>", "synthetic customers of each change (200)", wholeNumber)
   .option("--copies <list>", "tables: how often each repeats the flights (1,30)", wholeNumbers)
+  .option("--repetitions <n>", "measurements of each table (3)", wholeNumber)
   .action((given: Given<DriftOptions>) =>
     run("drift", given, (stack) => {
-      const small = { quick: true, customers: 10, copies: [1, 2] };
-      const full = { quick: false, customers: 200, copies: [1, 30] };
+      const small = { quick: true, customers: 10, copies: [1, 2], repetitions: 1 };
+      const full = { quick: false, customers: 200, copies: [1, 30], repetitions: 3 };
       return benchDrift(stack, { ...(given.quick ? small : full), ...given }, tell);
     }),
   );

@@ -1,7 +1,6 @@
 /** Fleets whose champions are made up, so that a look for drift has something to compare; nothing is trained. */
 import { MockActivityEnvironment } from "@temporalio/testing";
 import pg from "pg";
-import type { SageMakerRuntimeClient } from "@aws-sdk/client-sagemaker-runtime";
 import { createDriftActivities, createDriftRunActivities } from "../../activities/drift.js";
 import type { DriftCounts } from "../../activities/ledger/drift.js";
 import { driftSchema, type DriftInput } from "../../fleet/drift.schema.js";
@@ -69,11 +68,10 @@ export async function lookAt(
   warehouseUrl: string,
 ): Promise<Found> {
   const ref = { fleet: spec.name, run: `look-${at.slice(0, 10)}` };
-  const runtime = {} as SageMakerRuntimeClient; // Nobody is asked.
   const { openDriftRun } = createDriftRunActivities({ ledger });
   const { compareWindows } = createDriftActivities({
     ledger,
-    runtime,
+    stageAccess: () => Promise.reject(new Error("no champion is asked here")),
     secret: () => Promise.resolve(warehouseUrl),
   });
   await openDriftRun({ ...ref, spec, at, workflowId: "bench", dryRun: true });

@@ -63,6 +63,7 @@ export async function openCycles(
   const activities = createCycleActivities({
     ledger,
     account,
+    bucket: "bench",
     region: "us-east-1",
     // Nothing of it is trained here: there is room for whatever a spec may ask.
     maxTrainingJobs: LIMITS.tuningParallel,

@@ -1,36 +1,16 @@
 /** A cohort of made-up models as a sharded training job leaves it: tiny artifacts, evaluated, not yet registered. */
-import { buffer } from "node:stream/consumers";
-import { createGzip } from "node:zlib";
 import { PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import type pg from "pg";
-import { pack } from "tar-stream";
 import { inParallel } from "../../activities/in-parallel.js";
 import { s3Keys, specHash } from "../../fleet/names.js";
 import { fleetSpecSchema, type FleetSpec } from "../../fleet/spec.schema.js";
+import { INFERENCE, numberArtifact, tarGz } from "../number-model.js";
 import { required, type BenchStack } from "../stack.js";
 
 export const STAGE = "bench";
 export const CYCLE = "2026-11-01";
 const ACCOUNT = "111111111111";
 const UPLOADS_AT_A_TIME = 32;
-
-/** Answers the model's number for every row. */
-const INFERENCE = `
-import json
-from pathlib import Path
-
-def model_fn(model_dir):
-    return json.loads((Path(model_dir) / "model.json").read_text())["number"]
-
-def input_fn(body, content_type):
-    return (body if isinstance(body, str) else body.decode()).splitlines()
-
-def predict_fn(rows, number):
-    return [number for _row in rows]
-
-def output_fn(predictions, accept):
-    return "\\n".join(str(prediction) for prediction in predictions)
-`;
 
 export interface EvaluatedCohort {
   readonly fleet: string;
@@ -58,7 +38,7 @@ export async function evaluatedCohort(
       s3.send(new PutObjectCommand({ Bucket: bucket, Key, Body }));
     await put(s3Keys.code(fleet, spec.training.sourceHash), await tarGz("inference.py", INFERENCE));
     await inParallel(UPLOADS_AT_A_TIME, numbers, async (number) => {
-      const artifact = await tarGz("model.json", JSON.stringify({ number }));
+      const artifact = await numberArtifact(number);
       await put(`${folder}${keyOf(number)}.tar.gz`, artifact);
     });
   } finally {
@@ -115,11 +95,4 @@ async function recordRows(
        from unnest($3::text[], $5::int[]) as m (key, number)`,
     [spec.name, CYCLE, keys, folderUri, numbers],
   );
-}
-
-async function tarGz(name: string, content: string): Promise<Buffer> {
-  const archive = pack();
-  archive.entry({ name }, content);
-  archive.finalize();
-  return buffer(archive.pipe(createGzip()));
 }

@@ -1,35 +1,15 @@
 /** A fleet of made-up models whose every answer tells which version of whose model has given it. */
 import { createHash } from "node:crypto";
-import { createGzip } from "node:zlib";
-import { buffer } from "node:stream/consumers";
 import { PutObjectCommand, S3Client } from "@aws-sdk/client-s3";
 import type pg from "pg";
-import { pack } from "tar-stream";
 import { s3Keys, specHash, type ArtifactNaming } from "../../fleet/names.js";
 import { fleetSpecSchema, type FleetSpec } from "../../fleet/spec.schema.js";
 import { workflowIds } from "../../workflows/messages.js";
+import { INFERENCE, numberArtifact, tarGz } from "../number-model.js";
 import { required, type BenchStack } from "../stack.js";
 
 export const STAGE = "bench";
 const ACCOUNT = "111111111111";
-
-/** Answers its own number for every row. */
-const INFERENCE = `
-import json
-from pathlib import Path
-
-def model_fn(model_dir):
-    return json.loads((Path(model_dir) / "model.json").read_text())["number"]
-
-def input_fn(body, content_type):
-    return (body if isinstance(body, str) else body.decode()).splitlines()
-
-def predict_fn(rows, number):
-    return [number for _row in rows]
-
-def output_fn(predictions, accept):
-    return "\\n".join(str(prediction) for prediction in predictions)
-`;
 
 export const customerOf = (number: number): string => `customer-${String(number).padStart(2, "0")}`;
 
@@ -69,8 +49,7 @@ export async function createFleet(
     await recordCycle(ledger, spec, cycle, version);
     for (let customer = 0; customer < customers; customer++) {
       const key = `${s3Keys.output(name, cycle)}${customerOf(customer)}/output/model.tar.gz`;
-      const model = { number: answerOf(customer, version) };
-      await put(key, await tarGz("model.json", JSON.stringify(model)));
+      await put(key, await numberArtifact(answerOf(customer, version)));
       const artifactUri = `s3://${bucket}/${key}`;
       await recordModel(ledger, { name, cycle, customer, version, artifactUri });
     }
@@ -151,11 +130,4 @@ async function recordModel(ledger: pg.Pool, model: BenchModel): Promise<void> {
       workflowIds.releaseModel(name, key, version),
     ],
   );
-}
-
-async function tarGz(name: string, content: string): Promise<Buffer> {
-  const archive = pack();
-  archive.entry({ name }, content);
-  archive.finalize();
-  return buffer(archive.pipe(createGzip()));
 }
