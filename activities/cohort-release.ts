@@ -1,21 +1,16 @@
 /** What the release of a cohort needs beside its publication: its deadlines, its decision on record, its errands. */
 import { UpdateModelPackageCommand, type SageMakerClient } from "@aws-sdk/client-sagemaker";
 import type { Client } from "@temporalio/client";
-import { defineSearchAttributeKey } from "@temporalio/common";
 import type pg from "pg";
-import { SEARCH_ATTRIBUTES } from "../fleet/search-attributes.js";
 import {
   DEFAULT_PACE,
   publishCohort,
-  TASK_QUEUES,
   withdrawMembers,
-  workflowIds,
   WORKFLOWS,
   type CohortPublication,
   type CohortWithdrawal,
   type Decision,
   type Pace,
-  type WithdrawModelInput,
 } from "../workflows/messages.js";
 import { approvalOf, type FoundApproval } from "./approval.js";
 import {
@@ -31,6 +26,7 @@ import { readSpec } from "./ledger/specs.js";
 import { approvalDescription } from "./model-package-request.js";
 import { withHeartbeat } from "./patience.js";
 import { endpointOf } from "./publication.js";
+import { startWithdrawal } from "./start-withdrawal.js";
 
 export interface CohortReleaseDependencies {
   readonly ledger: pg.Pool;
@@ -102,24 +98,10 @@ async function record(
   const { fleet, version } = verdict;
   const leftOut: Decision = { verdict: "deny", by: decision.by, note: "left out of its cohort" };
   for (const { customerKey, stage } of await readServed(ledger, verdict, keys))
-    await startWithdrawal(temporal, {
-      ...{ fleet, stage, customerKey, version, decision: leftOut, pace: DEFAULT_PACE },
-    });
+    await startWithdrawal(
+      temporal,
+      { fleet, stage, customerKey, version, decision: leftOut, pace: DEFAULT_PACE },
+      `Withdraw version ${version} of ${customerKey} of ${fleet}`,
+    );
   return { unknown };
-}
-
-/** One that was started by an earlier attempt goes on. */
-async function startWithdrawal(temporal: Client, input: WithdrawModelInput): Promise<void> {
-  const { fleet, customerKey, version } = input;
-  await temporal.workflow.start(WORKFLOWS.withdrawModel, {
-    workflowId: workflowIds.withdrawModel(fleet, customerKey, version),
-    taskQueue: TASK_QUEUES.control,
-    args: [input],
-    workflowIdConflictPolicy: "USE_EXISTING",
-    typedSearchAttributes: [
-      { key: defineSearchAttributeKey(SEARCH_ATTRIBUTES.fleet, "KEYWORD"), value: fleet },
-      { key: defineSearchAttributeKey(SEARCH_ATTRIBUTES.customer, "KEYWORD"), value: customerKey },
-    ],
-    staticSummary: `Withdraw version ${version} of ${customerKey} of ${fleet}`,
-  });
 }

@@ -1,17 +1,9 @@
 /** Takes customers out of service that have left the warehouse. */
 import { heartbeat, log } from "@temporalio/activity";
-import { defineSearchAttributeKey } from "@temporalio/common";
 import type { Client } from "@temporalio/client";
 import type pg from "pg";
 import { isRetired, refusalOfRetirement, type Retention } from "../fleet/retention.js";
-import { SEARCH_ATTRIBUTES } from "../fleet/search-attributes.js";
-import {
-  TASK_QUEUES,
-  workflowIds,
-  WORKFLOWS,
-  type Pace,
-  type WithdrawModelInput,
-} from "../workflows/messages.js";
+import type { Pace } from "../workflows/messages.js";
 import { inParallel } from "./in-parallel.js";
 import {
   absentPages,
@@ -19,6 +11,7 @@ import {
   recordRetirement,
   type ServedAbsentee,
 } from "./ledger/retirement.js";
+import { startWithdrawal } from "./start-withdrawal.js";
 
 export interface RetirementDependencies {
   readonly ledger: pg.Pool;
@@ -69,11 +62,17 @@ export const retire = (
     for (const version of new Set(absentee.serving.map((one) => one.version))) {
       const stage = absentee.serving.find((one) => one.version === version)?.stage ?? "";
       const since = new Date(absentee.absentSince).toISOString().slice(0, 10);
-      await startWithdrawal(dependencies.temporal, {
-        ...{ fleet: scope.fleet, stage, customerKey: absentee.customerKey, version },
-        decision: { verdict: "deny", by, note: `no rows in any export since ${since}` },
-        ...{ retire: true, pace },
-      });
+      const leaving = { fleet: scope.fleet, customerKey: absentee.customerKey, version };
+      const decision = {
+        verdict: "deny",
+        by,
+        note: `no rows in any export since ${since}`,
+      } as const;
+      await startWithdrawal(
+        dependencies.temporal,
+        { ...leaving, stage, decision, retire: true, pace },
+        `Retire ${leaving.customerKey} of ${scope.fleet}: version ${version} leaves`,
+      );
     }
     log.info("customer retired", { fleet: scope.fleet, customer: absentee.customerKey });
   });
@@ -97,19 +96,4 @@ async function forLeaving(
     heartbeat(page.at(-1)?.customerKey);
   }
   return { retiring: { count, names }, retirementRefused: null };
-}
-
-async function startWithdrawal(temporal: Client, input: WithdrawModelInput): Promise<void> {
-  const { fleet, customerKey, version } = input;
-  await temporal.workflow.start(WORKFLOWS.withdrawModel, {
-    workflowId: workflowIds.withdrawModel(fleet, customerKey, version),
-    taskQueue: TASK_QUEUES.control,
-    args: [input],
-    workflowIdConflictPolicy: "USE_EXISTING",
-    typedSearchAttributes: [
-      { key: defineSearchAttributeKey(SEARCH_ATTRIBUTES.fleet, "KEYWORD"), value: fleet },
-      { key: defineSearchAttributeKey(SEARCH_ATTRIBUTES.customer, "KEYWORD"), value: customerKey },
-    ],
-    staticSummary: `Retire ${customerKey} of ${fleet}: version ${version} leaves`,
-  });
 }
