@@ -27,7 +27,6 @@ import {
   type Decision,
   type WatchRegistryInput,
   type WithdrawCohortInput,
-  type WithdrawModelInput,
 } from "../workflows/messages.js";
 import { inParallel } from "./in-parallel.js";
 import {
@@ -40,6 +39,7 @@ import {
   type WatchedVersion,
 } from "./ledger/watched-versions.js";
 import { approvalDescription } from "./model-package-request.js";
+import { startWithdrawal } from "./start-withdrawal.js";
 import { unlessThrottled } from "./unless-throttled.js";
 
 export interface RegistryWatchDependencies {
@@ -183,7 +183,7 @@ async function carryOut(
     else if (change === "deny") await release.signal(deny, { by, note: because });
     else if (customerKey === COHORT_KEY)
       await startCohortWithdrawal(temporal, version, { verdict: "deny", by, note: because });
-    else await startWithdrawal(temporal, version, { verdict: "deny", by, note: because });
+    else await startDenied(temporal, version, { verdict: "deny", by, note: because });
   } catch (error) {
     // It has just ended, and the ledger is about to say how.
     if (!(error instanceof WorkflowNotFoundError)) throw error;
@@ -206,35 +206,18 @@ export function byWhom(
   return name === undefined || name === "" ? "registry" : `registry:${name}`;
 }
 
-async function startWithdrawal(
+async function startDenied(
   temporal: Client,
   { fleet, stage, customerKey, version }: WatchedVersion,
   decision: Decision,
 ): Promise<void> {
   // Withdrawn a moment ago.
   if (stage === null) return;
-  const args: WithdrawModelInput = {
-    ...{ fleet, stage, customerKey, version, decision },
-    pace: DEFAULT_PACE,
-  };
-  try {
-    await temporal.workflow.start(WORKFLOWS.withdrawModel, {
-      workflowId: workflowIds.withdrawModel(fleet, customerKey, version),
-      taskQueue: TASK_QUEUES.control,
-      args: [args],
-      workflowIdReusePolicy: "ALLOW_DUPLICATE",
-      typedSearchAttributes: [
-        { key: defineSearchAttributeKey(SEARCH_ATTRIBUTES.fleet, "KEYWORD"), value: fleet },
-        {
-          key: defineSearchAttributeKey(SEARCH_ATTRIBUTES.customer, "KEYWORD"),
-          value: customerKey,
-        },
-      ],
-      staticSummary: `Withdraw version ${version} of ${customerKey} of ${fleet}`,
-    });
-  } catch (error) {
-    if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-  }
+  await startWithdrawal(
+    temporal,
+    { fleet, stage, customerKey, version, decision, pace: DEFAULT_PACE },
+    `Withdraw version ${version} of ${customerKey} of ${fleet}`,
+  );
 }
 
 async function startCohortWithdrawal(
