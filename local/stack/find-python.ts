@@ -22,7 +22,7 @@ const probe = [
 export async function findPython(wanted: string | undefined): Promise<Python> {
   const refusals: string[] = [];
   for (const name of wanted === undefined ? names : [wanted]) {
-    const { code, lines } = await runCommand(name, ["-c", probe], { timeoutSeconds: 20 });
+    const { code, lines } = await runCommand(name, ["-c", probe], { timeoutSeconds: 60 });
     const [path, version, venv] = lines;
     if (code !== 0 || path === undefined || version === undefined) continue;
     if (!isNewEnough(version)) refusals.push(`${name} is ${version}`);

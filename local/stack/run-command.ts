@@ -18,7 +18,7 @@ export interface CommandOptions {
   readonly onLine?: (line: string) => void;
 }
 
-/** Never rejects: a command that cannot be started has code null and the reason as its last line. */
+/** Never rejects: a command that cannot be started or is ended by a signal has code null and the reason as its last line. */
 export async function runCommand(
   command: string,
   args: readonly string[],
@@ -45,7 +45,14 @@ export async function runCommand(
       lines.push(error.message);
       resolve(null);
     });
-    child.once("close", resolve);
+    child.once("close", (code: number | null, signal: NodeJS.Signals | null) => {
+      if (signal !== null) lines.push(endedBy(signal, child.killed, options.timeoutSeconds));
+      resolve(code);
+    });
   });
   return { code, lines };
+}
+
+function endedBy(signal: NodeJS.Signals, byUs: boolean, timeoutSeconds?: number): string {
+  return byUs ? `had not ended after ${timeoutSeconds} s` : `was ended by ${signal}`;
 }

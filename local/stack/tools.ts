@@ -34,6 +34,10 @@ export const WEED: ToolKind = {
   install: "brew install seaweedfs",
 };
 
+/** It is asked twice: a disk that still writes the packages installed a moment ago keeps a large program waiting. */
+const answerSeconds = [60, 120];
+
+/** Throws `StackError`, which says of each file that was there why it cannot be used. */
 export async function findTool(
   kind: ToolKind,
   searchPath: string,
@@ -43,25 +47,38 @@ export async function findTool(
     .split(delimiter)
     .map((folder) => join(folder, kind.name))
     .find((file) => existsSync(file));
+  const refusals: string[] = [];
   for (const path of [onPath, join(binaries, kind.name)]) {
     if (path === undefined || !existsSync(path)) continue;
-    const version = await newEnough(kind, path);
-    if (version !== undefined) return { path, version };
+    const answer = await askVersion(kind, path);
+    if ("version" in answer) return { path, version: answer.version };
+    refusals.push(`${path} ${answer.refusal}`);
   }
+  const found = refusals.length === 0 ? "neither on the PATH nor as a wheel" : refusals.join("; ");
   throw new StackError(
     "ToolMissing",
-    `no ${kind.name} of version ${kind.minimum.join(".")} or newer: neither on the PATH nor as a wheel for this machine`,
+    `no ${kind.name} of version ${kind.minimum.join(".")} or newer for this machine: ${found}`,
     kind.install,
   );
 }
 
-/** Its version; undefined when it is too old or does not run here. */
-async function newEnough(kind: ToolKind, path: string): Promise<string | undefined> {
-  const { code, lines } = await runCommand(path, kind.versionArgs, { timeoutSeconds: 20 });
-  const match = kind.pattern.exec(lines.join("\n"));
-  if (code !== 0 || match === null) return undefined;
+type Answer = { readonly version: string } | { readonly refusal: string };
+
+async function askVersion(kind: ToolKind, path: string): Promise<Answer> {
+  let reason = "";
+  for (const timeoutSeconds of answerSeconds) {
+    const { code, lines } = await runCommand(path, kind.versionArgs, { timeoutSeconds });
+    const match = kind.pattern.exec(lines.join("\n"));
+    if (code === 0 && match !== null) return judge(kind, match);
+    reason = lines.at(-1)?.trim() ?? `ended with code ${code}`;
+  }
+  return { refusal: `does not tell its version (${reason})` };
+}
+
+function judge(kind: ToolKind, match: RegExpExecArray): Answer {
   const [major, minor] = [Number(match[1]), Number(match[2])];
+  const version = `${major}.${minor}${match[3] ?? ""}`;
   const [wantedMajor, wantedMinor] = kind.minimum;
   const enough = major > wantedMajor || (major === wantedMajor && minor >= wantedMinor);
-  return enough ? `${major}.${minor}${match[3] ?? ""}` : undefined;
+  return enough ? { version } : { refusal: `has version ${version}` };
 }

@@ -2,6 +2,7 @@ import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { findPython } from "../../local/stack/find-python.js";
+import { runCommand } from "../../local/stack/run-command.js";
 import { StackError } from "../../local/stack/stack-error.js";
 import { findTool, TEMPORAL, WEED } from "../../local/stack/tools.js";
 import { temporaryFolder } from "./temporary-folder.js";
@@ -67,4 +68,24 @@ test("a tool that is nowhere is told with how to get it", async () => {
   expect(missing).toHaveProperty("type", "ToolMissing");
   expect(String(missing)).toContain("no weed of version 4.48 or newer");
   expect(missing).toHaveProperty("hint", "brew install seaweedfs");
+});
+
+test("an old tool and one that does not run are told with their versions and reasons", async () => {
+  const old = aProgram("weed", "version 8000GB 4.40 linux amd64");
+  const broken = aProgram("weed");
+  writeFileSync(join(broken, "weed"), "#!/bin/sh\necho 'no such instruction' >&2\nexit 126\n");
+  await expect(findTool(WEED, old, broken)).rejects.toThrowError(
+    `${join(old, "weed")} has version 4.40; ${join(broken, "weed")} does not tell its version (no such instruction)`,
+  );
+});
+
+test("a command that takes too long is ended, and so is said", async () => {
+  expect(await runCommand("sleep", ["60"], { timeoutSeconds: 0.2 })).toEqual({
+    code: null,
+    lines: ["had not ended after 0.2 s"],
+  });
+  expect(await runCommand("sh", ["-c", "kill -9 $$"])).toEqual({
+    code: null,
+    lines: ["was ended by SIGKILL"],
+  });
 });
