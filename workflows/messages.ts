@@ -65,6 +65,8 @@ export const driftScheduleId = (fleet: string): string => `drift/${fleet}`;
 export interface Pace {
   /** After this long without a signal, one Describe looks for the job. */
   readonly guardSeconds: number;
+  /** A withdrawal goes on to the stage before when one has not answered for this long. */
+  readonly headStartSeconds: number;
   /** Publications that arrive within this time share a batch. */
   readonly collectSeconds: number;
   /**
@@ -79,6 +81,7 @@ export interface Pace {
 }
 export const DEFAULT_PACE: Pace = {
   guardSeconds: 15 * 60,
+  headStartSeconds: 60,
   collectSeconds: 2,
   roundSeconds: 2 * 60,
   idleSeconds: 60 * 60,

@@ -1,7 +1,6 @@
 /** A cohort that was approved and shall not serve any more: denied on record, then taken out of service in pages. */
 import {
   CancellationScope,
-  condition,
   getExternalWorkflowHandle,
   setCurrentDetails,
   setHandler,
@@ -10,6 +9,7 @@ import {
 } from "@temporalio/workflow";
 import { LIMITS } from "../fleet/limits.js";
 import { cohorts, messenger } from "./activities.js";
+import { askStages } from "./ask-stages.js";
 import {
   type CohortWithdrawal,
   type CohortWithdrawn,
@@ -53,28 +53,22 @@ async function carryOut(input: WithdrawCohortInput, inbox: Inbox): Promise<Cohor
 
 const NOBODY = { moved: 0, removed: 0, open: 0, because: null } as const;
 
-/**
- * Production first, and the next stage once it has answered; one that gives no answer does not keep the others, and is
- * asked again, since somebody may have terminated its endpoint's workflow. Members that could not be replaced are
- * tried again, with pauses that double to about an hour.
- */
+/** Members that could not be replaced are tried again, with pauses that double to about an hour. */
 async function untilMoved(
   input: WithdrawCohortInput,
   stages: readonly string[],
   inbox: Inbox,
 ): Promise<void> {
   const { pace } = input;
+  const ask = (stage: string): Promise<void> => request(input, stage);
+  const hasAnswered = (stage: string): boolean => inbox.has(stage);
   const isMoved = (stage: string): boolean => inbox.get(stage)?.open === 0;
   for (let round = 0; !stages.every(isMoved); round++) {
     const factor = 2 ** Math.min(round, LIMITS.refreshDoublings);
-    for (const stage of stages.filter((one) => !isMoved(one))) {
-      inbox.delete(stage);
-      await request(input, stage);
-      await condition(() => inbox.has(stage), pace.guardSeconds * 1000 * factor, {
-        summary: `before asking ${stages.length === 1 ? "the endpoint again" : `on, or stage ${stage} again`}`,
-      });
-    }
-    if (!answersIn(inbox, stages).some(({ open }) => open > 0)) continue;
+    const open = stages.filter((stage) => !isMoved(stage));
+    for (const stage of open) inbox.delete(stage);
+    await askStages(open, { ask, hasAnswered, pace, factor });
+    if (!answersIn(inbox, stages).some((answer) => answer.open > 0)) continue;
     show(input, `${describeAll(inbox, stages)} They are tried again.`);
     await sleep(pace.roundSeconds * 1000 * factor, { summary: "before another round" });
   }

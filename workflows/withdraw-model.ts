@@ -1,7 +1,6 @@
 /** One version that was approved and shall not serve any more: denied on record, then taken out of service. */
 import {
   CancellationScope,
-  condition,
   getExternalWorkflowHandle,
   setCurrentDetails,
   setHandler,
@@ -10,6 +9,7 @@ import {
 } from "@temporalio/workflow";
 import { servedAs } from "../fleet/release.js";
 import { controlPlane, messenger } from "./activities.js";
+import { askStages } from "./ask-stages.js";
 import {
   type Withdrawal,
   type WithdrawalOutcome,
@@ -56,26 +56,20 @@ async function carryOut(input: WithdrawModelInput, inbox: Inbox): Promise<Withdr
   return outcomes[0] ?? { version, stage, servesNow: null };
 }
 
-/**
- * Production first, and the next stage once it has answered. One that gives no answer does not keep the others: they
- * are asked after a while, and it is asked again, since somebody may terminate an endpoint's workflow. Doubled up to
- * sixteenfold, so that a refresh that fails for days does not fill the history.
- */
+/** Waits longer in every round, up to sixteenfold: a refresh that fails for days must not fill the history. */
 async function answersOf(
   input: WithdrawModelInput,
   stages: readonly string[],
   inbox: Inbox,
 ): Promise<WithdrawalOutcome[]> {
-  for (let factor = 1; ; factor = Math.min(2 * factor, 16)) {
-    for (const stage of stages.filter((one) => !inbox.has(one))) {
-      await request(input, stage);
-      await condition(() => inbox.has(stage), input.pace.guardSeconds * 1000 * factor, {
-        summary: `before asking ${stages.length === 1 ? "again" : `on, or stage ${stage} again`}`,
-      });
-    }
-    const outcomes = stages.flatMap((stage) => inbox.get(stage) ?? []);
-    if (outcomes.length === stages.length) return outcomes;
+  const { pace } = input;
+  const ask = (stage: string): Promise<void> => request(input, stage);
+  const hasAnswered = (stage: string): boolean => inbox.has(stage);
+  for (let factor = 1; !stages.every(hasAnswered); factor = Math.min(2 * factor, 16)) {
+    const missing = stages.filter((stage) => !hasAnswered(stage));
+    await askStages(missing, { ask, hasAnswered, pace, factor });
   }
+  return stages.flatMap((stage) => inbox.get(stage) ?? []);
 }
 
 /** Straight to the endpoint's workflow; only when none runs, an activity starts it. */

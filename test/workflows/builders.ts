@@ -11,6 +11,7 @@ export const aFleetName = (): string => `fleet-${++fleets}`;
 /** Short where workflows act after a wait; long where a wait must not end by itself. */
 export const testPace: Pace = {
   guardSeconds: 300,
+  headStartSeconds: 300,
   collectSeconds: 0.05,
   roundSeconds: 0.01,
   idleSeconds: 300,

@@ -279,7 +279,7 @@ describe("a denial", () => {
 describe("a withdrawal from every stage", () => {
   const reached = ["prod", "qa", "sandbox"];
 
-  async function withdraw(activities: Partial<Activities>, guardSeconds: number) {
+  async function withdraw(activities: Partial<Activities>, headStartSeconds: number) {
     const fakes: Fakes = createFakes(temporal.client(), () => taskQueue, {
       activities: { ...reaching(reached), ...activities },
     });
@@ -287,7 +287,7 @@ describe("a withdrawal from every stage", () => {
     const fleet = aFleetName();
     const input: WithdrawCohortInput = {
       ...{ fleet, stage: "prod", version: 3, decision: denial },
-      pace: { ...testPace, guardSeconds },
+      pace: { ...testPace, headStartSeconds },
     };
     const workflowId = workflowIds.withdrawCohort(fleet, 3);
     const handle = await temporal.client().workflow.start<typeof withdrawCohort>("withdrawCohort", {

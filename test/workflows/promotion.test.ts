@@ -280,13 +280,13 @@ describe("a denial", () => {
 describe("a withdrawal from every stage", () => {
   const reached = ["prod", "qa", "sandbox"];
 
-  async function startWithdrawal(activities: Partial<Activities>, guardSeconds: number) {
+  async function startWithdrawal(activities: Partial<Activities>, headStartSeconds: number) {
     const fakes: Fakes = createFakes(temporal.client(), () => taskQueue, {
       activities: { ...withdrawals(reached), ...activities },
     });
     const { taskQueue } = await temporal.worker(fakes.activities);
     const { fleet, customerKey } = aReleaseInput();
-    const pace = { ...testPace, guardSeconds };
+    const pace = { ...testPace, headStartSeconds };
     const handle = await temporal.client().workflow.start<typeof withdrawModel>("withdrawModel", {
       taskQueue,
       workflowId: workflowIds.withdrawModel(fleet, customerKey, 7),
