@@ -57,7 +57,7 @@ export async function readStageMatrix(
          select customer_key, stage, version, state, due_at, note from promotions p
           where fleet = $1 and customer_key <> $4
             and exists (select from releases r where r.fleet = $1 and r.customer_key = p.customer_key
-                                                 and r.version = p.version and r.state <> 'denied')
+                                                 and r.version = p.version and r.state not in ('denied', 'withdrawn'))
           union all
          -- A cohort's members move with it, but for those that a stage has rejected, or that left it by name.
          select r.customer_key, h.stage, h.version, case when p.state = 'rejected' then p.state else h.state end,

@@ -121,6 +121,12 @@ async function withdraw(publication: Publication): Promise<string[]> {
   return stages;
 }
 
+const matrixOf = (customer: string, fleet = spec.name) =>
+  readStageMatrix({ ledger: async () => parts().ledger, environment: {} } as never, {
+    fleet,
+    customer,
+  });
+
 test("a version comes into every stage, and a denial brings each back to what it served before", async () => {
   const first = await aVersion(parts(), { spec, customer: "a", version: 1 });
   await record(first, ["ahead", "ahead", "ahead"], approvedForProd);
@@ -151,6 +157,11 @@ test("a denial after the last stage goes through all of them, production first",
   expect(await withdraw(second)).toEqual(["prod", "qa", "sandbox"]);
   expect(await pointed("b")).toEqual([1, 1, 1]);
   expect(await publish("qa", second)).toContain("withdrawn: denied by bob: drift");
+  await record(second, ["serving", "rejected", "ahead"]);
+  const row = (await matrixOf("b")).customers[0];
+  expect(row?.stages.map(({ version, coming }) => [version, coming])).toEqual(
+    STAGES.map(() => [1, null]),
+  );
 });
 
 test("an endpoint of a stage has the instances that the stage declares", async () => {
@@ -216,10 +227,7 @@ test("a newer version that is approved and serves overtakes the one before, whic
 });
 
 test("the matrix tells what every stage serves, and what is under way to it", async () => {
-  const connections = { ledger: async () => parts().ledger, environment: {} };
-  const matrix = await readStageMatrix(connections as never, { fleet: spec.name, customer: "f" });
-
-  expect(matrix).toEqual({
+  expect(await matrixOf("f")).toEqual({
     fleet: spec.name,
     stages: STAGES,
     customers: [
@@ -357,9 +365,7 @@ describe("a cohort", () => {
 
   test("is in the matrix, member by member", async () => {
     await record(2, ["serving", "serving", "held"]);
-    const connections = { ledger: async () => parts().ledger, environment: {} };
-    const named = { fleet: FLEET, customer: memberKey(0) };
-    const { customers } = await readStageMatrix(connections as never, named);
+    const { customers } = await matrixOf(memberKey(0), FLEET);
     expect(customers[0]?.stages).toMatchObject([
       { stage: "sandbox", version: 2, coming: null },
       { stage: "qa", version: 2, coming: null },
