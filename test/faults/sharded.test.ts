@@ -44,8 +44,8 @@ async function worker(): Promise<RunningWorker> {
   return started;
 }
 
-const fleetOf = (name: string) =>
-  makeMeanFleet(stack, { name, customers: CUSTOMERS, seconds: 0.25 });
+const fleetOf = (name: string, seconds = 0.25) =>
+  makeMeanFleet(stack, { name, customers: CUSTOMERS, seconds });
 
 /** By round: how each of the fleet's jobs ended. */
 const jobsOf = async (fleet: string): Promise<unknown[]> =>
@@ -133,7 +133,8 @@ test("a lost instance: another round trains only what is missing", async () => {
 }, 180_000);
 
 test("a cancelled cycle stops its job, and run again it trains only what is missing", async () => {
-  const fleet = await fleetOf("cancelled");
+  // The command that cancels takes seconds to start; the job must not end before.
+  const fleet = await fleetOf("cancelled", 1.5);
   const run = cli(stack, "run", fleet.file, ...AT);
   await someTrained(fleet);
   const cancelled = await cli(stack, "cancel", "cancelled");
