@@ -1,20 +1,17 @@
 /**
  * Watches the AWS calls of a test file: those that activities make in its own process, and those of every command and
  * worker that it starts (test/record-aws-calls.mjs). One that the policies of `modelfleet iam` do not allow fails the
- * file. That nothing in them is of no use, test/fleet/worker-policy.test.ts and user-policy.test.ts look up in the sources.
+ * file. A right that no call of any file has used fails the run (test/unused-rights.ts).
  */
-import { existsSync, readFileSync, rmSync } from "node:fs";
+import { appendFileSync, existsSync, readFileSync, rmSync } from "node:fs";
 import { Client } from "@smithy/core/client";
 import { Context } from "@temporalio/activity";
 import { afterAll, expect } from "vitest";
-import { parsePolicy, isPermitted, type Policy } from "../local/sagemaker/iam-policy.js";
-import { stageUserPolicy, userPolicy } from "../fleet/user-policy.js";
-import { stagePolicy, workerPolicy } from "../fleet/worker-policy.js";
+import { parsePolicy, isPermitted } from "../local/sagemaker/iam-policy.js";
 import { rightsFor, type AwsCall, type Wanted } from "./aws-rights.js";
+import { POLICIES, type Caller } from "./callers.js";
+import { rightsFile } from "./unused-rights.js";
 import { recordedCalls } from "./watched-process.js";
-
-/** Whose credentials a call was made with, and by which program. */
-type Caller = "worker" | "worker in a stage" | "user" | "user in a stage";
 
 const wanted = new Map<string, Wanted & { readonly caller: Caller }>();
 
@@ -62,27 +59,11 @@ afterAll(() => {
       want(caller, call);
     }
   }
+  const used = new Set([...wanted.values()].map(({ caller, action }) => `${caller}\t${action}\n`));
+  if (rightsFile !== undefined) appendFileSync(rightsFile, [...used].join(""));
   const refused = [...wanted.values()].filter((one) => !isAllowed(one));
   expect(refused, "calls that the policies of `modelfleet iam` do not allow").toEqual([]);
 });
-
-/** The fleets and buckets of tests have all kinds of names: what is checked is how resources are named after them. */
-const scope = {
-  account: "*",
-  region: "*",
-  bucket: "*",
-  roleArn: "arn:aws:iam::*:role/*",
-  stageRoles: ["arn:aws:iam::*:role/*"],
-  secrets: ["arn:aws:secretsmanager:*:*:secret:*"],
-  fleets: [{ name: "*", stages: ["*"] }],
-};
-const apart = [{ ...scope, bucket: "?*" }];
-const policies: Readonly<Record<Caller, Policy>> = {
-  worker: parsePolicy(workerPolicy(scope)),
-  "worker in a stage": parsePolicy(stagePolicy({ ...scope, homeBucket: "?*" })),
-  user: parsePolicy(userPolicy({ ...scope, apart, mayChange: true })),
-  "user in a stage": parsePolicy(stageUserPolicy({ ...scope, mayChange: true })),
-};
 
 function isAllowed({
   caller,
@@ -90,5 +71,5 @@ function isAllowed({
   resource,
   context = {} as never,
 }: Wanted & { caller: Caller }) {
-  return isPermitted([policies[caller]], { action, resource, context });
+  return isPermitted([parsePolicy(POLICIES[caller])], { action, resource, context });
 }

@@ -2,6 +2,7 @@
 import { cacheFolder } from "../local/stack/cache-folder.js";
 import { pythonEnvironment } from "../local/stack/python-environment.js";
 import { findTool, TEMPORAL } from "../local/stack/tools.js";
+import { watchRights } from "./unused-rights.js";
 
 export default async function setup(): Promise<void> {
   const { python, binaries } = await pythonEnvironment({
@@ -17,4 +18,5 @@ export default async function setup(): Promise<void> {
   process.env.AWS_SDK_JS_NODE_VERSION_SUPPORT_WARNING_DISABLED = "true";
   // No test may find the settings of a stack that the developer has up.
   process.env.MODELFLEET_ENV_FILE = "";
+  watchRights();
 }
