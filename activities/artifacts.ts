@@ -19,8 +19,9 @@ import { wantVersion } from "./ledger/customer-endpoints.js";
 import { withHeartbeat } from "./patience.js";
 import { copyArtifact } from "./served-artifacts.js";
 import { copyCode } from "./served-code.js";
+import type { TellDependencies } from "./tell-once.js";
 
-export interface ArtifactDependencies extends StageReach {
+export interface ArtifactDependencies extends StageReach, TellDependencies {
   readonly temporal: Client;
 }
 
@@ -57,9 +58,7 @@ export const createArtifactActivities = (dependencies: ArtifactDependencies) => 
    * elsewhere that is closed to the worker is tried again. Heartbeats.
    */
   copyArtifacts: (batch: PublicationBatch): Promise<CopyReport> =>
-    withHeartbeat(() =>
-      waitWhileClosed(dependencies.ledger, batch, () => copyBatch(dependencies, batch)),
-    ),
+    withHeartbeat(() => copyBatch(dependencies, batch)),
 });
 export type ArtifactActivities = ReturnType<typeof createArtifactActivities>;
 
@@ -89,17 +88,18 @@ async function copyBatch(
     place,
     accepted.map(({ version }) => version),
   );
-  if (accepted.length > 0) {
-    const store = await atStage(dependencies, place);
-    const versions = accepted.map(({ version }) => version);
-    await copyCodeOf(store, fleet, versions);
-    await inParallel(COPIES_AT_A_TIME, accepted, async ({ request, version }) => {
-      const because = await copy(store, place, version);
-      if (because !== null) rejected.push({ ...request, because });
-      else if (replacesInPlace(version.serving) && version.publication?.state !== "serving")
-        overwritten.add(request.customerKey);
+  if (accepted.length > 0)
+    await waitWhileClosed(dependencies, place, async () => {
+      const store = await atStage(dependencies, place);
+      const versions = accepted.map(({ version }) => version);
+      await copyCodeOf(store, fleet, versions);
+      await inParallel(COPIES_AT_A_TIME, accepted, async ({ request, version }) => {
+        const because = await copy(store, place, version);
+        if (because !== null) rejected.push({ ...request, because });
+        else if (replacesInPlace(version.serving) && version.publication?.state !== "serving")
+          overwritten.add(request.customerKey);
+      });
     });
-  }
   await rejectRequests(dependencies, place, rejected.slice(refusals));
   const copied = publications.length - rejected.length;
   log.info("artifacts copied", { ...place, copied, rejected: rejected.length });

@@ -35,9 +35,10 @@ import { withHeartbeat } from "./patience.js";
 import { deletePointer, putPointer } from "./pointers.js";
 import { copyArtifact } from "./served-artifacts.js";
 import { copyCode } from "./served-code.js";
+import type { TellDependencies } from "./tell-once.js";
 import { verifyModel } from "./verification.js";
 
-export interface CohortPublicationDependencies extends StageReach {
+export interface CohortPublicationDependencies extends StageReach, TellDependencies {
   readonly temporal: Client;
 }
 
@@ -73,8 +74,11 @@ export const createCohortPublicationActivities = (dependencies: CohortPublicatio
    * customer notices yet. A member whose artifact is gone, or that a newer version has overtaken, is rejected in the
    * ledger; one that another stage has rejected is left out. Heartbeats.
    */
-  copyCohortPage: (page: CohortPage): Promise<PageReport> =>
-    inStage(dependencies, page, (there) => copyPage(there, page)),
+  copyCohortPage: async (page: CohortPage): Promise<PageReport> =>
+    // Before the stage is reached: while it is closed, a cohort that was denied need not wait.
+    (await isOpen(dependencies, page, await readCohort(dependencies.ledger, page)))
+      ? inStage(dependencies, page, (there) => copyPage(there, page))
+      : { after: null, stopped: true },
 
   /**
    * Asks a sample of the members, spread over the cohort, for the predictions that training made. Those that answer
@@ -107,14 +111,12 @@ const inStage = <T>(
   work: (there: StageDependencies) => Promise<T>,
 ): Promise<T> =>
   withHeartbeat(() =>
-    waitWhileClosed(dependencies.ledger, place, async () =>
-      work(await atStage(dependencies, place)),
-    ),
+    waitWhileClosed(dependencies, place, async () => work(await atStage(dependencies, place))),
   );
 
 /** Nobody has to have approved it where the stage asks for no approval. */
 async function isOpen(
-  { ledger }: StageDependencies,
+  { ledger }: Pick<StageDependencies, "ledger">,
   { fleet, stage }: CohortPlace,
   { state, specHash }: Cohort,
 ): Promise<boolean> {
@@ -134,8 +136,6 @@ async function copyPage(
 ): Promise<PageReport> {
   const { ledger } = dependencies;
   const { fleet, stage, version } = place;
-  if (!(await isOpen(dependencies, place, await readCohort(ledger, place))))
-    return { after: null, stopped: true };
   const keys = await readMemberKeys(ledger, place, { after, limit: LIMITS.cohortPage });
   const failed = await readRejectedElsewhere(ledger, place, keys);
   // Approved since: it does not go on all the same.

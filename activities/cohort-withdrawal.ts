@@ -40,9 +40,11 @@ import { isRejectedInRegistry, rejectInRegistry } from "./registry-decision.js";
 import { restoreArtifact, versionToServe } from "./restore-artifact.js";
 import { copyArtifact, heldVersion } from "./served-artifacts.js";
 import { settleWithdrawal } from "./settle-withdrawal.js";
+import { tellDelayed } from "./tell-delayed.js";
+import type { TellDependencies } from "./tell-once.js";
 import { verifyModel } from "./verification.js";
 
-export interface CohortWithdrawalDependencies extends StageReach {
+export interface CohortWithdrawalDependencies extends StageReach, TellDependencies {
   /** Where the model registry is: the home account's. */
   readonly sagemaker: SageMakerClient;
   readonly temporal: Client;
@@ -87,7 +89,7 @@ export const createCohortWithdrawalActivities = (dependencies: CohortWithdrawalD
   ): Promise<{ after: string | null; open: number }> =>
     withHeartbeat(async () => settlePage(await reach(dependencies, page), page)),
 
-  /** Tells the withdrawal what became of the members. Heartbeats. */
+  /** Tells the withdrawal what became of the members, and people of those that serve on. Heartbeats. */
   answerCohortWithdrawal: (
     input: CohortPlace & { readonly withdrawWorkflowId: string; readonly because: string | null },
   ): Promise<void> => withHeartbeat(() => answer(dependencies, input)),
@@ -316,16 +318,20 @@ async function settleEach(
 }
 
 async function answer(
-  { ledger, temporal }: CohortWithdrawalDependencies,
+  dependencies: CohortWithdrawalDependencies,
   {
     withdrawWorkflowId,
     because,
     ...place
   }: CohortPlace & { readonly withdrawWorkflowId: string; readonly because: string | null },
 ): Promise<void> {
+  const { ledger, temporal } = dependencies;
   const counts = await countWithdrawals(ledger, place);
   const { stage, version } = place;
-  const told = { ...counts, stage, version, because: because ?? counts.because };
+  const why = because ?? counts.because;
+  const untold =
+    counts.open === 0 ? "" : await tellDelayed(dependencies, place, why ?? "it is not known why");
+  const told = { ...counts, stage, version, because: why === null ? null : why + untold };
   try {
     await temporal.workflow.getHandle(withdrawWorkflowId).signal(membersWithdrawn, told);
   } catch (error) {

@@ -27,10 +27,11 @@ import {
 import { withHeartbeat } from "./patience.js";
 import { putPointer } from "./pointers.js";
 import { refreshPipelines } from "./pipeline-endpoints.js";
+import type { TellDependencies } from "./tell-once.js";
 import { removeUnusedEndpoints } from "./unused-endpoints.js";
 import { verifyModel, type Verdict } from "./verification.js";
 
-export interface EndpointDependencies extends StageReach {
+export interface EndpointDependencies extends StageReach, TellDependencies {
   readonly temporal: Client;
   /** At most so many seconds between looks at an endpoint that is being made or changed. */
   readonly pollSeconds: number;
@@ -74,7 +75,7 @@ export const createEndpointActivities = (dependencies: EndpointDependencies) => 
       );
     };
     await withHeartbeat(
-      () => waitWhileClosed(dependencies.ledger, { fleet, stage }, refresh),
+      () => waitWhileClosed(dependencies, { fleet, stage }, refresh),
       () => progress,
     );
     return { endpointName: endpointName(fleet, stage) };
@@ -86,7 +87,7 @@ export const createEndpointActivities = (dependencies: EndpointDependencies) => 
    * Heartbeats.
    */
   verifyAndPoint: (batch: PublicationBatch): Promise<{ refused: readonly string[] }> =>
-    waitWhileClosed(dependencies.ledger, batch, () => verifyBatch(dependencies, batch)),
+    waitWhileClosed(dependencies, batch, () => verifyBatch(dependencies, batch)),
 
   /** For a whole batch whose endpoint cannot serve: records the reason and signals `published`. */
   async rejectPublications({

@@ -34,8 +34,10 @@ import { rejectInRegistry } from "./registry-decision.js";
 import { restoreArtifact, type RestoredArtifact } from "./restore-artifact.js";
 import { removeArtifact } from "./served-artifacts.js";
 import { settleWithdrawal, type SettleDependencies } from "./settle-withdrawal.js";
+import { tellDelayed } from "./tell-delayed.js";
+import type { TellDependencies } from "./tell-once.js";
 
-export interface WithdrawalDependencies extends StageReach {
+export interface WithdrawalDependencies extends StageReach, TellDependencies {
   /** Where the model registry is: the home account's. */
   readonly sagemaker: SageMakerClient;
   readonly temporal: Client;
@@ -150,7 +152,7 @@ export const createWithdrawalActivities = (dependencies: WithdrawalDependencies)
     return { open };
   },
 
-  /** Writes down why versions that were denied still serve, and signals `withdrawalDelayed`. */
+  /** Writes down why versions that were denied still serve, tells people, and signals `withdrawalDelayed`. */
   tellDelay: (input: WithdrawalBatch & { readonly because: string }): Promise<void> =>
     tellDelay(dependencies, input),
 
@@ -263,15 +265,17 @@ async function cancel(
 }
 
 async function tellDelay(
-  { ledger, temporal }: WithdrawalDependencies,
+  dependencies: WithdrawalDependencies,
   { fleet, stage, withdrawals, because }: WithdrawalBatch & { readonly because: string },
 ): Promise<void> {
+  const { ledger, temporal } = dependencies;
+  const untold = await tellDelayed(dependencies, { fleet, stage }, because);
   await inParallel(AT_A_TIME, withdrawals, async (withdrawal) => {
     const { version, withdrawWorkflowId } = withdrawal;
     await recordDelay(ledger, { fleet, stage }, withdrawal, because);
     try {
       const handle = temporal.workflow.getHandle(withdrawWorkflowId);
-      await handle.signal(withdrawalDelayed, { version, because });
+      await handle.signal(withdrawalDelayed, { version, because: because + untold });
     } catch (error) {
       if (!(error instanceof WorkflowNotFoundError)) throw error;
     }

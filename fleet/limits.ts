@@ -57,6 +57,8 @@ export const LIMITS = {
   stages: 10,
   /** Ours: what is approved today is hardly wanted in another stage a year later. */
   stageLagSeconds: 365 * 24 * 60 * 60,
+  /** Ours: a stage that lets the worker in again sooner is not worth a message. */
+  stageClosedSeconds: 60 * 60,
   /** Ours: endpoint configs of one endpoint that a refresh leaves behind, the live one among them. */
   endpointConfigsKept: 3,
   /** Ours: pauses between refreshes that fail are doubled so often: from 2 minutes to 64. */

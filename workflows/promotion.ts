@@ -5,7 +5,9 @@ import {
   setHandler,
   upsertSearchAttributes,
 } from "@temporalio/workflow";
-import type { PromotionRecord } from "../activities/promotion.js";
+import type { CycleRef } from "../activities/ledger/cycles.js";
+import type { PromotionRecord, RecordedPromotion } from "../activities/promotion.js";
+import type { StageReminders } from "../fleet/approval.js";
 import {
   commanded,
   describeStep,
@@ -22,25 +24,29 @@ import {
 } from "../fleet/promotion.js";
 import type { ReleaseState } from "../fleet/release.js";
 import { isStaged, type PromotionStage } from "../fleet/stages.js";
+import { type StageWait, untilStageApproved } from "./await-stage.js";
 import { type FleetStages, overtaken, promote, type PublicationOutcome } from "./messages.js";
 import { type Desk, take, tellWay, type Verdict } from "./release-desk.js";
 import { APPROVAL_STATES, attributeKeys } from "./search-attributes.js";
 
 /** What is carried: one customer's version, or all of a cohort. */
 export interface Traveller {
+  /** That has made it. */
+  readonly cycle: CycleRef;
   /** Asks the stage's endpoint to publish it; the answer comes by signal, to `arrive`. */
   readonly request: (stage: string) => Promise<void>;
   /** Without an answer for this long it is asked again, doubled up to sixteenfold; by default never. */
   readonly guardSeconds?: number;
   readonly recordVerdict: (verdict: Verdict) => Promise<void>;
-  /** Returns the version that has overtaken it. */
-  readonly recordWay: (record: PromotionRecord) => Promise<{ readonly overtakenBy: number | null }>;
+  readonly recordWay: (record: PromotionRecord) => Promise<RecordedPromotion>;
 }
 
 export interface Way {
   promotion: Promotion;
   /** A newer version that is approved and serves. */
   overtakenBy: number | null;
+  /** The stage whose own approval it waits for; null: it waits for none. */
+  wait: StageWait | null;
   /** What the ledger holds of it, as JSON. */
   recorded: string;
   /** Counts what has changed it from outside. */
@@ -57,7 +63,7 @@ const wayStages = ({ stage, stages }: FleetStages): readonly PromotionStage[] =>
 /** Handlers are set before the first wait: nothing that comes is lost, whenever it comes. */
 export function openWay(stages: FleetStages, desk: Desk): Way {
   const promotion = openPromotion(wayStages(stages));
-  const way: Way = { promotion, overtakenBy: null, recorded: "", changes: 0 };
+  const way: Way = { promotion, overtakenBy: null, wait: null, recorded: "", changes: 0 };
   setHandler(overtaken, ({ version }) => {
     if (version <= desk.docket.version) return;
     way.overtakenBy = Math.max(version, way.overtakenBy ?? 0);
@@ -125,7 +131,9 @@ export async function carryThrough(traveller: Traveller, desk: Desk, way: Way): 
     else if (step.kind === "publish") {
       way.promotion = withStation(way.promotion, step.stage, { kind: "publishing" });
       await traveller.request(step.stage);
-    } else if (step.kind === "wait") await untilChanged(desk, way, step);
+    } else if (way.wait !== null)
+      await untilStageApproved(traveller.cycle, desk, way.wait, watchChanges(desk, way));
+    else if (step.kind === "wait") await untilChanged(desk, way, step);
     else return take(desk, endOf(way.promotion, step));
   }
 }
@@ -155,9 +163,21 @@ async function recordWay(
   if (text === way.recorded) return false;
   tellWay(desk, wayText(promotion, step));
   way.recorded = text;
-  const { overtakenBy } = await traveller.recordWay({ standings, isServing });
+  const { overtakenBy, reminders } = await traveller.recordWay({ standings, isServing });
   if (overtakenBy !== null) way.overtakenBy = overtakenBy;
+  way.wait = waitOf(way.wait, step, reminders);
   return true;
+}
+
+/** Counted from when the ledger held it: whoever is told from then on is told of this one, too. */
+function waitOf(
+  before: StageWait | null,
+  step: PromotionStep | null,
+  reminders: StageReminders | null,
+): StageWait | null {
+  if (step?.kind !== "wait" || step.for !== "stage") return null;
+  if (before?.stage === step.stage) return before;
+  return { stage: step.stage, since: Date.now(), reminders, passed: 0 };
 }
 
 function wayText(promotion: Promotion, step: PromotionStep | null): string {

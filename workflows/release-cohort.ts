@@ -104,8 +104,9 @@ async function decide(input: ReleaseCohortInput, desk: Desk): Promise<void> {
 }
 
 function travellerOf(input: ReleaseCohortInput, desk: Desk): Traveller {
-  const { fleet, version, pace } = input;
+  const { fleet, cycle, version, pace } = input;
   return {
+    cycle: { fleet, cycle },
     request: (stage) => requestPublication(input, stage),
     guardSeconds: pace.guardSeconds,
     recordVerdict: async (verdict) => {

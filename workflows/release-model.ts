@@ -49,9 +49,10 @@ async function decide(input: ReleaseModelInput, desk: Desk): Promise<void> {
 }
 
 function travellerOf(input: ReleaseModelInput): Traveller {
-  const { fleet, customerKey, version } = input;
+  const { fleet, cycle, customerKey, version } = input;
   const release = { fleet, customerKey, version };
   return {
+    cycle: { fleet, cycle },
     request: (stage) => requestPublication(input, stage),
     recordVerdict: (verdict) => messenger.recordDecision({ ...release, ...verdict }),
     recordWay: (record) => messenger.recordPromotion({ ...release, ...record }),

@@ -9,7 +9,7 @@ import {
   workflowInfo,
 } from "@temporalio/workflow";
 import type { FleetSpec } from "../fleet/spec.schema.js";
-import { comparison, ledger, planning } from "./activities.js";
+import { comparison, ledger, notifications, planning } from "./activities.js";
 import { cycleTime, nameCycle, tagCycle } from "./cycle-time.js";
 import { failureOf, workflowFailure } from "./failures.js";
 import { type DriftReport, type WatchDriftInput, workflowIds } from "./messages.js";
@@ -39,15 +39,30 @@ export async function watchDrift(input: WatchDriftInput): Promise<DriftReport> {
     if (spec.drift?.error !== undefined) await comparison.scoreChampions(run);
     const decided = await planning.decideDrift(run);
     const retrains = decided.retrain > 0 && !dryRun;
-    setCurrentDetails(
+    const found =
       `${decided.drifted} of ${decided.compared} customers have drifted, ${decided.retrain} ` +
-        `${dryRun ? "would be" : "are"} retrained`,
-    );
-    if (retrains) await retrain(input, run, { at, customers: decided.retrain });
+      `${dryRun ? "would be" : "are"} retrained`;
+    setCurrentDetails(found);
+    if (retrains)
+      await Promise.all([
+        retrain(input, run, { at, customers: decided.retrain }),
+        tell(spec, run, found),
+      ]);
     const counts = await ledger.closeDriftRun({ ...run, state: "completed" });
     return { ...run, ...counts, cycle: retrains ? run.run : null };
   } catch (error) {
     return await CancellationScope.nonCancellable(() => closeFailed(run, error));
+  }
+}
+
+/** Whoever cannot be reached holds nothing up: it is told on this page. */
+async function tell({ approval }: FleetSpec, run: DriftRun, found: string): Promise<void> {
+  if (approval?.webhook === undefined) return;
+  try {
+    await notifications.notifyDrift({ ...run, webhook: approval.webhook });
+  } catch (error) {
+    if (isCancellation(error)) return;
+    setCurrentDetails(`${found}\n\nThe message about it was not sent: ${failureOf(error).message}`);
   }
 }
 

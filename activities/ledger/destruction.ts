@@ -101,11 +101,17 @@ export async function forgetStage(
         where c.fleet = $1 and c.cycle = x.cycle and c.customer_key = x.customer_key and c.state = 'serving'`,
       key,
     );
-    for (const table of ["withdrawals", "publications", "promotions", "customer_endpoints"])
+    for (const table of STAGE_TABLES)
       await connection.query(`delete from ${table} where fleet = $1 and stage = $2`, key);
     await recordDestruction(connection, destroyed);
   });
 }
+
+/** What is known of a stage, and of what it serves. */
+const STAGE_TABLES = [
+  ...["withdrawals", "publications", "promotions", "customer_endpoints"],
+  ...["closed_stages", "notifications"],
+];
 
 async function recordDestruction(
   connection: pg.PoolClient,

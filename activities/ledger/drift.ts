@@ -2,6 +2,7 @@
 import type pg from "pg";
 import { FAILURES } from "../../fleet/errors.js";
 import type { DriftAction, DriftedCustomer, DriftFigure } from "../../fleet/drift.js";
+import { SHOWN_CUSTOMERS, type DriftFound } from "../../fleet/notifications.js";
 import type { FleetSpec } from "../../fleet/spec.schema.js";
 import type { Window } from "../../fleet/window.js";
 import { permanent } from "../application-failure.js";
@@ -381,4 +382,35 @@ export async function customersToRetrain(
     [fleet, run],
   );
   return rows.map(({ customer }) => customer);
+}
+
+/** What people are told of a run that has customers retrained. */
+export async function readDriftFound(
+  ledger: pg.Pool,
+  { fleet, run }: DriftRunRef,
+): Promise<DriftFound> {
+  const { compared, drifted: moved, retrain } = await countRun(ledger, { fleet, run });
+  const { rows: customers } = await ledger.query<{ customer: string; customer_key: string }>(
+    `select customer, customer_key from drift_customers
+      where fleet = $1 and run = $2 and action = 'retrain'
+      order by excess desc, customer_key limit ${SHOWN_CUSTOMERS}`,
+    [fleet, run],
+  );
+  const { rows: figures } = await ledger.query<DriftFigure>(
+    `select measure, column_name as column, value, threshold, by_chance as "byChance", exceeds
+       from drift_figures where fleet = $1 and run = $2 and customer_key = $3 and exceeds
+      order by value / nullif(threshold, 0) desc nulls first, column_name limit 1`,
+    [fleet, run, customers[0]?.customer_key ?? ""],
+  );
+  const { rows: left } = await ledger.query<DriftFound["left"][number]>(
+    `select left_because as because, count(*)::int as customers from drift_customers
+      where fleet = $1 and run = $2 and action = 'left' group by left_because
+      order by customers desc, left_because`,
+    [fleet, run],
+  );
+  return {
+    ...{ fleet, run, compared, drifted: moved, retrained: retrain, left },
+    customers: customers.map(({ customer }) => customer),
+    worst: figures[0] ?? null,
+  };
 }

@@ -29,6 +29,8 @@ export interface Parts {
   readonly temporal: Client;
   /** The same clients for every stage. */
   readonly stageAccess: StageAccess;
+  /** None is set. */
+  readonly secret: (name: string) => Promise<string | undefined>;
 }
 
 /** Starts before the first test of the file and is gone after the last. */
@@ -99,6 +101,7 @@ export async function connectParts(environment: Readonly<Record<string, string>>
     bucket,
     roleArn,
     stageAccess: async () => clients,
+    secret: async () => undefined,
     maxTrainingJobs: 1000,
     warehouseUrl: read("WAREHOUSE_URL"),
     ledgerUrl: read("MODELFLEET_LEDGER_URL"),

@@ -600,6 +600,7 @@ async function fillTheRest(ledger: pg.Pool): Promise<void> {
   await insert("notifications", {
     ...{ fleet, cycle, kind: "remind", claimed_by: "release", claimed_at: at },
   });
+  await insert("closed_stages", { fleet, stage: "prod", activity: "copy", because: "denied" });
   await insert("withdrawals", {
     ...version,
     ...{ stage: "sandbox", asked_by: "ada", state: "moved", passed_over: [1, 3], workflow_id: "w" },

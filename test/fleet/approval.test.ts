@@ -1,7 +1,7 @@
 /** How long a model may wait for a decision, as the fleet file says it. */
 import { describe, expect, test } from "vitest";
 import { approvalSchema } from "../../fleet/approval.schema.js";
-import { deadlinesOf, waitingMessage } from "../../fleet/approval.js";
+import { deadlinesOf, stageReminders } from "../../fleet/approval.js";
 import { secondsOf } from "../../fleet/duration.js";
 import { registryChange } from "../../fleet/registry-change.js";
 
@@ -63,42 +63,26 @@ describe("the declaration", () => {
   });
 });
 
-describe("the message", () => {
-  const waiting = {
-    fleet: "delays",
-    cycle: "2026-11-01",
-    waiting: 37,
-    customers: ["ATL", "ORD"],
-    isCohort: false,
-  };
+describe("what a stage tells that waits for its own approval", () => {
+  const declared = { remindAfter: "2d", escalateAfter: "5d", expireAfter: "14d" };
 
-  test("tells how many wait, who for example, and what to do", () => {
-    const message = waitingMessage(waiting, { kind: "remind", after: "2d" }, "deny");
-    expect(message.title).toBe("delays: 37 models wait for a decision");
-    expect(message.body).toBe("Cycle 2026-11-01: ATL, ORD, and 35 more.");
-    expect(message.commands).toContain("modelfleet models delays --pending");
+  test("is the reminder and the escalation: there nothing expires", () => {
+    expect(stageReminders(approvalSchema.parse({ ...declared, webhook: "HOOK" }))).toEqual({
+      webhook: "HOOK",
+      deadlines: [
+        { kind: "remind", after: "2d", seconds: 172_800 },
+        { kind: "escalate", after: "5d", seconds: 432_000 },
+      ],
+    });
   });
 
-  test("of the last deadline says what happens now", () => {
-    const last = { kind: "expire", after: "14d" } as const;
-    const one = { ...waiting, waiting: 1, customers: ["ATL"] };
-    expect(waitingMessage(one, last, "deny").body).toContain("Each is denied");
-    expect(waitingMessage(one, last, "keep-waiting").body).toContain("wait on");
-    expect(waitingMessage(one, last, "deny").title).toContain("1 model waits");
-  });
-
-  test("of a cohort asks for its one decision", () => {
-    const cohort = { ...waiting, isCohort: true };
-    const message = waitingMessage(cohort, { kind: "expire", after: "14d" }, "deny");
-    expect(message.title).toBe(
-      "delays: 37 models wait for one decision, and the time for it, 14d, is up",
-    );
-    expect(message.body).toMatch(/They are denied, all at once\.$/);
-    expect(message.commands).toEqual([
-      "modelfleet models delays --pending",
-      "modelfleet approve delays --cohort 2026-11-01",
-    ]);
-  });
+  test.each([undefined, {}, { expireAfter: "14d" }, { webhook: "HOOK", expireAfter: "14d" }])(
+    "is nothing of %j",
+    (policy) => {
+      const parsed = policy === undefined ? undefined : approvalSchema.parse(policy);
+      expect(stageReminders(parsed)).toBeNull();
+    },
+  );
 });
 
 test.each([

@@ -92,6 +92,29 @@ const withdrawal = ({ input }: Started) =>
     );
 
 describe("an approved cohort", () => {
+  test("that waits for a stage's own approval has people reminded of it, as one", async () => {
+    const deadline = { kind: "remind", after: "2d", seconds: 0.1 } as const;
+    const started = await start(
+      { ...byPolicy, stages: stagesOf({ prod: { approval: "stage" } }) },
+      {
+        recordCohortPromotion: async ({ standings: told }) => ({
+          overtakenBy: null,
+          reminders: told.some(({ state }) => state === "stage-approval")
+            ? { webhook: "HOOK", deadlines: [deadline] }
+            : null,
+        }),
+      },
+    );
+    await started.fakes.called("notifyStageWaiting");
+    await change(started, { kind: "approve-stage", stage: "prod", by: "ann" });
+
+    expect(await started.handle.result()).toMatchObject({ kind: "serving" });
+    const { fleet, cycle } = started.input;
+    expect(started.fakes.named("notifyStageWaiting")).toMatchObject([
+      { fleet, cycle, stage: "prod", kind: "remind", webhook: "HOOK" },
+    ]);
+  });
+
   test("goes from stage to stage, each of which has published all its pages before the next begins", async () => {
     const started = await start({ stages: stagesOf({ prod: { lagSeconds: 0.2 } }) });
     temporal.keep("release-cohort-promoted", started.handle.workflowId);
@@ -342,6 +365,7 @@ describe("a newer cohort", () => {
   test("that the ledger knows of keeps it from coming into the next stage", async () => {
     const started = await start(byPolicy, {
       recordCohortPromotion: async ({ standings: told }) => ({
+        reminders: null,
         overtakenBy: told.some(({ state }) => state === "serving") ? 9 : null,
       }),
     });

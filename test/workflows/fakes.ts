@@ -229,6 +229,8 @@ export function createFakes(client: Client, taskQueue: () => string, choices: Fa
     }),
     recordDecision: async () => {},
     notifyWaiting: async () => {},
+    notifyStageWaiting: async () => {},
+    notifyDrift: async () => {},
     notifyOverBudget: async () => {},
     recordFailure: async ({ customerKey }) => {
       states.set(customerKey, "failed");
@@ -254,7 +256,7 @@ export function createFakes(client: Client, taskQueue: () => string, choices: Fa
         version,
         because: "withdrawn: denied by ann",
       })),
-    recordPromotion: async () => ({ overtakenBy: null }),
+    recordPromotion: async () => ({ overtakenBy: null, reminders: null }),
     recordWithdrawal: async ({ stage }) => ({ stages: [stage] }),
     restoreArtifacts: async ({ customerKeys }) => ({
       restored: customerKeys.map((customerKey) => ({ customerKey, version: 1 })),
@@ -327,7 +329,7 @@ export function createFakes(client: Client, taskQueue: () => string, choices: Fa
         ...{ stage, version, because, leftOut: 0 },
         ...(because === null ? { serving: 20, rejected: 0 } : { serving: 0, rejected: 20 }),
       }),
-    recordCohortPromotion: async () => ({ overtakenBy: null }),
+    recordCohortPromotion: async () => ({ overtakenBy: null, reminders: null }),
     recordCohortWithdrawal: async ({ stage }) => ({ stages: [stage] }),
     settleCohortPage: async ({ after }) => ({ after: nextPage(after), open: 0 }),
     answerCohortWithdrawal: async ({ stage, version, withdrawWorkflowId, because }) =>

@@ -350,6 +350,7 @@ describe("a newer version", () => {
       {
         activities: {
           recordPromotion: async ({ standings: told }) => ({
+            reminders: null,
             overtakenBy: told.some(({ state }) => state === "serving") ? 9 : null,
           }),
         },

@@ -1,7 +1,8 @@
 /** A look for drift: who has drifted is retrained by a cycle of its own, and nobody by one that only looks. */
-import { expect, onTestFinished, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { ApplicationFailure } from "@temporalio/common";
 import type { createDriftActivities, createDriftRunActivities } from "../../activities/drift.js";
+import { approvalSchema } from "../../fleet/approval.schema.js";
 import { driftSchema } from "../../fleet/drift.schema.js";
 import { daily } from "../../fleet/schedule.js";
 import { COHORT_KEY } from "../../fleet/names.js";
@@ -86,6 +87,44 @@ test("compares, asks models, decides, and retrains by a cycle of its own, marked
   ]);
   expect(fakes.named("closeCycle")).toMatchObject([{ state: "completed" }]);
   temporal.keep("watch-drift-retrained", workflowId);
+});
+
+describe("people", () => {
+  const approval = approvalSchema.parse({ webhook: "HOOK" });
+
+  test("are told once of a run that retrains", async () => {
+    const { spec, fakes, watch } = await aWatch({ retrain: 1, spec: { approval } });
+    expect(await watch()).toMatchObject({ cycle: "2013-07-01-drift" });
+    expect(fakes.named("notifyDrift")).toEqual([
+      { fleet: spec.name, run: "2013-07-01-drift", webhook: "HOOK" },
+    ]);
+  });
+
+  test.each([
+    ["nobody is retrained", { retrain: 0, spec: { approval } }, {}],
+    ["it only looks", { retrain: 1, spec: { approval } }, { dryRun: true }],
+    ["the fleet has no webhook", { retrain: 1 }, {}],
+  ])("are not told when %s", async (_why, course, flags) => {
+    const { fakes, watch } = await aWatch(course);
+    await watch(flags);
+    expect(fakes.named("notifyDrift")).toEqual([]);
+  });
+
+  test("who cannot be told keep nobody from being retrained: the page tells", async () => {
+    const notifyDrift = () =>
+      Promise.reject(ApplicationFailure.nonRetryable("the webhook HOOK answered 404"));
+    const { fakes, watch, workflowId } = await aWatch({
+      retrain: 1,
+      spec: { approval },
+      fakes: { activities: { notifyDrift } },
+    });
+    expect(await watch()).toMatchObject({ cycle: "2013-07-01-drift" });
+    expect(fakes.named("closeCycle")).toMatchObject([{ state: "completed" }]);
+    const handle = temporal.client().workflow.getHandle(workflowId);
+    expect(JSON.stringify(await handle.query<unknown>("__temporal_workflow_metadata"))).toContain(
+      "The message about it was not sent: the webhook HOOK answered 404",
+    );
+  });
 });
 
 test("one that only looks starts no cycle, and has an id of its own", async () => {
