@@ -152,9 +152,10 @@ async function startContainer(
 
 /** A container that is stopped while it comes up says so in its own time: nobody waits for that. */
 async function untilAborted(promise: Promise<unknown>, signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted();
   const aborted = new Promise<never>((_resolve, reject) => {
-    signal.addEventListener("abort", () => reject(new Error("stopped")), { once: true });
+    const stop = (): void => reject(new Error("stopped"));
+    if (signal.aborted) stop();
+    else signal.addEventListener("abort", stop, { once: true });
   });
   await Promise.race([promise, aborted]);
 }
