@@ -1,10 +1,9 @@
 /** What a fleet's stages need in each account, what of it is missing, and how that is made: no more than that. */
 import type { S3Client } from "@aws-sdk/client-s3";
-import type { SageMakerClient } from "@aws-sdk/client-sagemaker";
 import {
   homeBucketStatement,
   mergePolicy,
-  packageGroupStatement,
+  type PolicyChange,
   type RemoteStage,
 } from "../fleet/account-policies.js";
 import type { FleetSpec, StageSpec } from "../fleet/spec.schema.js";
@@ -12,6 +11,12 @@ import { assertOwnBucket, homeAccount } from "../fleet/stages.js";
 import type { Connections } from "./connections.js";
 import { ClientError, hintOf, messageOf } from "./errors.js";
 import { checkExecutionRole, type RoleCheck } from "./execution-role.js";
+import {
+  lookAtGroups,
+  openRegistry,
+  putGroupPolicies,
+  type GroupsOptions,
+} from "./package-group-policies.js";
 import { setting } from "./settings.js";
 import { missingOfBucket, type BucketStep } from "./stage-bucket.js";
 import { callerAccount, openStage } from "./stage-connections.js";
@@ -19,17 +24,15 @@ import { callerAccount, openStage } from "./stage-connections.js";
 /** Something that is missing, and is made by `applyAccounts`. */
 export type AccountStep =
   | (BucketStep & { readonly account: string; readonly stage: string })
-  | {
-      readonly kind: "bucket-policy" | "group-policy";
-      readonly account: string;
-      /** The bucket or the model package group. */
-      readonly name: string;
-      /** Sids of our statements: those that are missing, and those that say something else than they must. */
-      readonly adds: readonly string[];
-      readonly replaces: readonly string[];
-      /** The whole policy as it must be (JSON): what others wrote into it is in it as it was. */
-      readonly policy: string;
-    };
+  | PolicyStep<"bucket-policy">
+  | PolicyStep<"group-policy">;
+
+interface PolicyStep<Kind extends string> extends PolicyChange {
+  readonly kind: Kind;
+  readonly account: string;
+  /** The bucket or the model package group. */
+  readonly name: string;
+}
 
 /** What keeps a stage from being looked at, and what to do about it. */
 export interface AccountProblem {
@@ -46,6 +49,10 @@ export interface AccountsPlan {
   readonly home: string;
   readonly stages: readonly { readonly stage: string; readonly account: string }[];
   readonly steps: readonly AccountStep[];
+  /** So many model package groups' policies were read; none when every stage is at home. */
+  readonly groups: number;
+  /** There are older groups, which were not to be looked at. */
+  readonly olderUnread?: true;
   readonly problems: readonly AccountProblem[];
   /** What could not be looked at, for want of a right to ask. */
   readonly notes: readonly AccountProblem[];
@@ -55,6 +62,7 @@ export interface AccountsPlan {
 export async function planAccounts(
   connections: Connections,
   spec: FleetSpec,
+  options: GroupsOptions = {},
 ): Promise<AccountsPlan> {
   const home = await callerAccount(setting(connections.environment, "AWS_REGION"));
   if (homeAccount(spec) !== home)
@@ -87,13 +95,15 @@ export async function planAccounts(
     }
   }
   const remote = spec.stages.filter((stage) => isRemote(stage, home));
-  if (remote.length > 0)
-    steps.push(...(await homeSteps(connections, { fleet: spec.name, home, remote })));
+  const needs = { fleet: spec.name, home, remote };
+  const looked =
+    remote.length > 0 ? await lookAtHome(connections, needs, options) : { steps: [], groups: 0 };
   const stages = spec.stages.map(({ name, account }) => ({ stage: name, account }));
-  return { fleet: spec.name, home, stages, steps, problems, notes };
+  const found = { ...looked, steps: [...steps, ...looked.steps], problems, notes };
+  return { fleet: spec.name, home, stages, ...found };
 }
 
-/** Makes what a plan found missing, in its order: what exists by now is left. */
+/** Makes what a plan found missing, and tells each in the plan's order: what exists by now is left. */
 export async function applyAccounts(
   connections: Connections,
   spec: FleetSpec,
@@ -101,8 +111,16 @@ export async function applyAccounts(
   onDone: (step: AccountStep) => void,
 ): Promise<void> {
   for (const step of plan.steps) {
+    if (step.kind === "group-policy") continue;
     await applyStep(connections, spec, plan, step);
     onDone(step);
+  }
+  const groups = plan.steps.filter((step) => step.kind === "group-policy");
+  const registry = await openRegistry(setting(connections.environment, "AWS_REGION"));
+  try {
+    await putGroupPolicies(registry, groups, onDone);
+  } finally {
+    registry.destroy();
   }
 }
 
@@ -110,33 +128,21 @@ async function applyStep(
   connections: Connections,
   spec: FleetSpec,
   { home }: AccountsPlan,
-  step: AccountStep,
+  step: Exclude<AccountStep, { readonly kind: "group-policy" }>,
 ): Promise<void> {
-  switch (step.kind) {
-    case "bucket-policy": {
-      const { PutBucketPolicyCommand } = await import("@aws-sdk/client-s3");
-      const put = new PutBucketPolicyCommand({ Bucket: step.name, Policy: step.policy });
-      return void (await (await connections.s3()).send(put));
-    }
-    case "group-policy": {
-      const { PutModelPackageGroupPolicyCommand } = await import("@aws-sdk/client-sagemaker");
-      const put = new PutModelPackageGroupPolicyCommand({
-        ModelPackageGroupName: step.name,
-        ResourcePolicy: step.policy,
-      });
-      return void (await (await connections.sagemaker()).send(put));
-    }
-    default: {
-      const stage = spec.stages.find(({ name }) => name === step.stage);
-      if (stage === undefined) throw new Error(`the fleet has no stage ${step.stage}`);
-      const { applyBucketStep } = await import("./stage-bucket.js");
-      const open = await openStage(connections, stage, home);
-      try {
-        await applyBucketStep(open, step);
-      } finally {
-        open.close();
-      }
-    }
+  if (step.kind === "bucket-policy") {
+    const { PutBucketPolicyCommand } = await import("@aws-sdk/client-s3");
+    const put = new PutBucketPolicyCommand({ Bucket: step.name, Policy: step.policy });
+    return void (await (await connections.s3()).send(put));
+  }
+  const stage = spec.stages.find(({ name }) => name === step.stage);
+  if (stage === undefined) throw new Error(`the fleet has no stage ${step.stage}`);
+  const { applyBucketStep } = await import("./stage-bucket.js");
+  const open = await openStage(connections, stage, home);
+  try {
+    await applyBucketStep(open, step);
+  } finally {
+    open.close();
   }
 }
 
@@ -180,23 +186,27 @@ interface HomeNeeds {
   readonly remote: readonly RemoteStage[];
 }
 
-async function homeSteps(connections: Connections, needs: HomeNeeds): Promise<AccountStep[]> {
-  const { fleet, home: account, remote } = needs;
+type HomeLook = Pick<AccountsPlan, "steps" | "groups" | "olderUnread">;
+
+async function lookAtHome(
+  connections: Connections,
+  { fleet, home: account, remote }: HomeNeeds,
+  options: GroupsOptions,
+): Promise<HomeLook> {
   const bucket = setting(connections.environment, "MODELFLEET_BUCKET");
   const steps: AccountStep[] = [];
   const current = await bucketPolicy(await connections.s3(), bucket);
   const wanted = remote.map((stage) => homeBucketStatement({ fleet, bucket }, stage));
   const change = mergePolicy(current, wanted);
   if (change !== undefined) steps.push({ kind: "bucket-policy", account, name: bucket, ...change });
-  const sagemaker = await connections.sagemaker();
-  for await (const { name, arn } of packageGroups(sagemaker, fleet)) {
-    const statements = remote.map((stage) =>
-      packageGroupStatement({ fleet, groupArn: arn }, stage),
-    );
-    const merged = mergePolicy(await groupPolicy(sagemaker, name), statements);
-    if (merged !== undefined) steps.push({ kind: "group-policy", account, name, ...merged });
+  const registry = await openRegistry(setting(connections.environment, "AWS_REGION"));
+  try {
+    const { changes, looked, more } = await lookAtGroups(registry, { fleet, remote }, options);
+    const missing = changes.map((one) => ({ kind: "group-policy", account, ...one }) as const);
+    return { steps: [...steps, ...missing], groups: looked, ...(more && { olderUnread: true }) };
+  } finally {
+    registry.destroy();
   }
-  return steps;
 }
 
 async function bucketPolicy(s3: S3Client, Bucket: string): Promise<string | undefined> {
@@ -207,39 +217,4 @@ async function bucketPolicy(s3: S3Client, Bucket: string): Promise<string | unde
     if (error instanceof Error && error.name === "NoSuchBucketPolicy") return undefined;
     throw error;
   }
-}
-
-async function groupPolicy(
-  sagemaker: SageMakerClient,
-  ModelPackageGroupName: string,
-): Promise<string | undefined> {
-  const { GetModelPackageGroupPolicyCommand } = await import("@aws-sdk/client-sagemaker");
-  try {
-    const get = new GetModelPackageGroupPolicyCommand({ ModelPackageGroupName });
-    return (await sagemaker.send(get)).ResourcePolicy;
-  } catch (error) {
-    if (error instanceof Error && /^Cannot find resource policy/.test(error.message))
-      return undefined;
-    throw error;
-  }
-}
-
-/** No fleet's name has two dashes, so what is before the first two is the whole of one. */
-async function* packageGroups(sagemaker: SageMakerClient, fleet: string) {
-  const { ListModelPackageGroupsCommand } = await import("@aws-sdk/client-sagemaker");
-  let NextToken: string | undefined;
-  do {
-    const page = await sagemaker.send(
-      new ListModelPackageGroupsCommand({
-        NameContains: `${fleet}--`,
-        MaxResults: 100,
-        ...(NextToken !== undefined && { NextToken }),
-      }),
-    );
-    for (const group of page.ModelPackageGroupSummaryList ?? []) {
-      const { ModelPackageGroupName: name = "", ModelPackageGroupArn: arn = "" } = group;
-      if (name.startsWith(`${fleet}--`)) yield { name, arn };
-    }
-    NextToken = page.NextToken;
-  } while (NextToken !== undefined);
 }

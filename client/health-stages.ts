@@ -29,7 +29,9 @@ export async function checkStages(
 
 async function checkFleet(connections: Connections, spec: FleetSpec): Promise<Check[]> {
   const part = `stages of ${spec.name}`;
-  const { stages, steps, ...told } = await planAccounts(connections, spec);
+  // Groups by the thousand take minutes, and whoever has applied lacks the newest.
+  const plan = await planAccounts(connections, spec, { newestOnly: true });
+  const { stages, steps } = plan;
   // Of the account of training and registry, another check tells.
   const ofStages = ({ stage }: AccountProblem) => stage !== undefined;
   const toCheck =
@@ -38,8 +40,8 @@ async function checkFleet(connections: Connections, spec: FleetSpec): Promise<Ch
       ...{ part, state, found },
       ...(mend !== undefined && { mend }),
     });
-  const problems = told.problems.filter(ofStages).map(toCheck("problem"));
-  const checks = [...problems, ...told.notes.filter(ofStages).map(toCheck("note"))];
+  const problems = plan.problems.filter(ofStages).map(toCheck("problem"));
+  const checks = [...problems, ...plan.notes.filter(ofStages).map(toCheck("note"))];
   const mend = "modelfleet accounts apply FLEET.ts, with the fleet's file";
   const groups = steps.filter(({ kind }) => kind === "group-policy").length;
   const others = steps.length - groups;
@@ -49,7 +51,8 @@ async function checkFleet(connections: Connections, spec: FleetSpec): Promise<Ch
   }
   // New customers have new groups. What is promoted does not need them.
   if (groups > 0) {
-    const found = `${groups === 1 ? "1 model package group is" : `${groups} model package groups are`} not shown to their accounts yet`;
+    const which = plan.olderUnread === true ? `of the newest ${plan.groups} ` : "";
+    const found = `${which}${groups === 1 ? "1 model package group is" : `${groups} model package groups are`} not shown to their accounts yet`;
     checks.push({ part, state: "note", found, mend });
   }
   const places = stages.map(({ stage, account }) => `${stage} in ${account}`).join(", ");

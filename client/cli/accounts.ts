@@ -1,14 +1,16 @@
 /** `modelfleet accounts plan|apply`: what a fleet's stages need in each AWS account, and making what is missing. */
 import { resolve } from "node:path";
 import type { Command } from "commander";
+import type { FleetSpec } from "../../fleet/spec.schema.js";
 import { applyAccounts, planAccounts, type AccountsPlan, type AccountStep } from "../accounts.js";
-import { openConnections } from "../connections.js";
+import { openConnections, type Connections } from "../connections.js";
 import { loadFleetFile } from "../fleet-file.js";
 import { callerAccount } from "../health-aws.js";
 import { confirm } from "./confirm.js";
 import { EXIT } from "./exit-codes.js";
 import { withExamples, withJson } from "./options.js";
 import { printJson, printLines, safe, say } from "./print.js";
+import { progressLine } from "./progress-line.js";
 import type { Shell } from "./shell.js";
 import { several } from "./words.js";
 
@@ -49,7 +51,7 @@ async function run(
     const { spec } = await loadFleetFile(resolve(shell.directory, file), () =>
       callerAccount(connections),
     );
-    const plan = await planAccounts(connections, spec);
+    const plan = await look(shell, connections, spec);
     if (!flags.json) printLines(shell, planLines(shell, plan));
     const wanted = !flags.plan && plan.steps.length > 0;
     const agreed = wanted && (flags.yes === true || (await ask(shell, plan, file)));
@@ -62,6 +64,26 @@ async function run(
     if (plan.problems.length > 0 || (wanted && !agreed)) shell.exit(EXIT.failed);
   } finally {
     await connections.close();
+  }
+}
+
+/** Thousands of customers have as many model package groups, which take minutes. */
+async function look(
+  shell: Shell,
+  connections: Connections,
+  spec: FleetSpec,
+): Promise<AccountsPlan> {
+  const progress = progressLine(shell);
+  try {
+    return await planAccounts(connections, spec, {
+      onLooked: (groups) =>
+        progress.tell((seconds) => {
+          const rate = (groups / seconds).toFixed(0);
+          return `${several(groups, "model package group")} looked at, ${rate} a second`;
+        }),
+    });
+  } finally {
+    progress.end();
   }
 }
 
@@ -110,7 +132,8 @@ function missingTexts(steps: readonly AccountStep[]): string[] {
   const [first, second] = groups;
   if (first === undefined || second === undefined) return steps.map(stepText);
   const alike = groups.filter((one) => statementsText(one) === statementsText(first));
-  const apart = steps.filter((step) => !alike.some((one) => one === step));
+  const told = new Set<AccountStep>(alike);
+  const apart = steps.filter((step) => !told.has(step));
   const names = alike.slice(0, NAMED_GROUPS).map(({ name }) => name);
   const more = alike.length > names.length ? `, … ${alike.length - names.length} more` : "";
   return [

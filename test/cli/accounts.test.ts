@@ -21,7 +21,7 @@ import type { StageSpec } from "../../fleet/spec.schema.js";
 import { bucketPrefix, executionRole } from "../../local/stack/accounts.js";
 import { PROD, QA, stageIn, useThreeAccounts } from "../activities/three-accounts.js";
 import type { AwsCall } from "../aws-rights.js";
-import { setPolicies } from "../faults/sagemaker-admin.js";
+import { setFaults, setPolicies } from "../faults/sagemaker-admin.js";
 import { recordedCalls } from "../watched-process.js";
 import { modelfleet, modelfleetJson } from "./modelfleet.js";
 
@@ -261,6 +261,26 @@ describe("what is wrong is told in a sentence, and the other stages are looked a
       `fleet "away" is trained in account ${QA.id}, your credentials are of`,
     );
   });
+});
+
+test("calls that AWS throttles are repeated, and no group is left out", async () => {
+  const { parts, stack } = three();
+  const names = Array.from({ length: 5 }, (_none, index) =>
+    modelPackageGroupName("busy", `c${index}`),
+  );
+  for (const ModelPackageGroupName of names)
+    await parts.sagemaker.send(new CreateModelPackageGroupCommand({ ModelPackageGroupName }));
+  const file = writeFleet("busy", stages);
+  // Of the first nine draws of this seed the second is below the rate.
+  const operations = ["PutModelPackageGroupPolicy"];
+  await setFaults(stack, { throttle: { rate: 0.2, seed: 1, operations } });
+  const { code, stderr } = await run("accounts", "apply", file, "--yes");
+  await setFaults(stack, {});
+
+  expect([code, stderr]).toEqual([0, expect.stringContaining("made  policy of bucket") as string]);
+  const made = stderr.split("\n").filter((line) => line.startsWith("made  policy of model"));
+  expect(made).toHaveLength(names.length);
+  expect(await runJson("accounts", "plan", file)).toMatchObject({ steps: [], groups: 5 });
 });
 
 test("doctor tells which fleet's stages lack something", async () => {
