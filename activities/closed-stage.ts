@@ -8,6 +8,7 @@ import { messageOf, retryable } from "./application-failure.js";
 import { readClosed, recordClosed, recordOpen } from "./ledger/closed-stages.js";
 import { readStage, type DeclaredStage } from "./ledger/stages.js";
 import type { StageRef } from "./ledger/publications.js";
+import { pause } from "./patience.js";
 import { tellOnce, type TellDependencies } from "./tell-once.js";
 import { translateError } from "./translate-error.js";
 
@@ -93,6 +94,38 @@ async function tellOpen(dependencies: TellDependencies, place: StageRef): Promis
     }
   await recordOpen(ledger, place, activity);
 }
+
+export interface Patience {
+  /** Between two looks. */
+  readonly pollSeconds: number;
+  readonly forSeconds: number;
+}
+
+/**
+ * The same for an activity whose attempts are few: looks again within the attempt, until the stage is open or the time
+ * is up. `work` may be begun many times.
+ */
+export async function whileClosed<T>(
+  dependencies: TellDependencies,
+  place: StageRef,
+  { pollSeconds, forSeconds }: Patience,
+  work: () => Promise<T>,
+): Promise<T> {
+  const end = Date.now() + forSeconds * 1000;
+  for (;;)
+    try {
+      return await waitWhileClosed(dependencies, place, work);
+    } catch (error) {
+      if (!isClosed(error) || Date.now() > end) throw error;
+      log.warn("stage closed", { ...place, because: error.message });
+      await pause(pollSeconds);
+    }
+}
+
+const isClosed = (error: unknown): error is ApplicationFailure =>
+  error instanceof ApplicationFailure &&
+  error.type === FAILURES.accessDenied &&
+  error.nonRetryable !== true;
 
 function hintOf({ details }: ApplicationFailure): string {
   const [first] = details ?? [];

@@ -23,7 +23,7 @@ import {
   type LockedMember,
   type RejectedMember,
 } from "./ledger/cohort-members.js";
-import { learnSizes, readCohort, readStanding, type Cohort } from "./ledger/cohorts.js";
+import { learnSizes, readCohort, readStanding } from "./ledger/cohorts.js";
 import {
   readAskedVersions,
   recordCopied,
@@ -74,25 +74,28 @@ export const createCohortPublicationActivities = (dependencies: CohortPublicatio
    * customer notices yet. A member whose artifact is gone, or that a newer version has overtaken, is rejected in the
    * ledger; one that another stage has rejected is left out. Heartbeats.
    */
-  copyCohortPage: async (page: CohortPage): Promise<PageReport> =>
-    // Before the stage is reached: while it is closed, a cohort that was denied need not wait.
-    (await isOpen(dependencies, page, await readCohort(dependencies.ledger, page)))
-      ? inStage(dependencies, page, (there) => copyPage(there, page))
-      : { after: null, stopped: true },
+  copyCohortPage: (page: CohortPage): Promise<PageReport> =>
+    inStage(dependencies, page, STOPPED, (there) => copyPage(there, page)),
 
   /**
    * Asks a sample of the members, spread over the cohort, for the predictions that training made. Those that answer
-   * otherwise are rejected in the ledger. Heartbeats.
+   * otherwise are rejected in the ledger. Of a cohort that has been denied nobody is asked. Heartbeats.
    */
   verifyCohort: (place: CohortPlace): Promise<SampleVerdict> =>
-    inStage(dependencies, place, (there) => verifySample(there, place)),
+    inStage(dependencies, place, { kind: "sound" }, (there) => verifySample(there, place)),
 
   /**
    * Lets the next members serve, and points their customers to them; with `verify` only those that answer as in
    * training. Whoever was denied meanwhile does not begin to serve. Heartbeats.
    */
   pointCohortPage: (page: CohortPage & { readonly verify: boolean }): Promise<PageReport> =>
-    inStage(dependencies, page, (there) => pointPage(there, page)),
+    inStage(
+      dependencies,
+      page,
+      // An attempt that died may have moved pointers of the page and not the ledger: those are put back.
+      activityInfo().attempt === 1 ? STOPPED : null,
+      (there) => pointPage(there, page),
+    ),
 
   /**
    * Tells the release what became of the members. With a reason why the cohort cannot be published, those that do
@@ -104,22 +107,32 @@ export const createCohortPublicationActivities = (dependencies: CohortPublicatio
 });
 export type CohortPublicationActivities = ReturnType<typeof createCohortPublicationActivities>;
 
-/** A stage elsewhere that is closed holds the cohort up, and rejects none of it. */
+const STOPPED: PageReport = { after: null, stopped: true };
+
+/**
+ * A stage elsewhere that is closed holds the cohort up, and rejects none of it. Once the cohort is denied that stage does
+ * not keep it from leaving the others: `stopped` is the answer, before the stage is reached; null: it has to be reached.
+ */
 const inStage = <T>(
   dependencies: CohortPublicationDependencies,
   place: CohortPlace,
+  stopped: T | null,
   work: (there: StageDependencies) => Promise<T>,
 ): Promise<T> =>
-  withHeartbeat(() =>
-    waitWhileClosed(dependencies, place, async () => work(await atStage(dependencies, place))),
-  );
+  withHeartbeat(async () => {
+    if (stopped !== null && !(await isOpen(dependencies, place))) return stopped;
+    return waitWhileClosed(dependencies, place, async () =>
+      work(await atStage(dependencies, place)),
+    );
+  });
 
 /** Nobody has to have approved it where the stage asks for no approval. */
 async function isOpen(
-  { ledger }: Pick<StageDependencies, "ledger">,
-  { fleet, stage }: CohortPlace,
-  { state, specHash }: Cohort,
+  { ledger }: Pick<StageReach, "ledger">,
+  place: CohortPlace,
 ): Promise<boolean> {
+  const { fleet, stage } = place;
+  const { state, specHash } = await readCohort(ledger, place);
   if (state !== "pending") return state === "approved" || state === "published";
   const stages = promotionStages(await readSpec(ledger, { fleet, specHash }));
   return stages.find(({ name }) => name === stage)?.approval === "none";
@@ -228,19 +241,16 @@ async function pointPage(
   { after, verify, ...place }: CohortPage & { readonly verify: boolean },
 ): Promise<PageReport> {
   const { ledger } = dependencies;
-  const cohort = await readCohort(ledger, place);
-  const isStopped = !(await isOpen(dependencies, place, cohort));
-  // An attempt that died may have moved pointers of the page and not the ledger: those are put back.
-  const isFirst = activityInfo().attempt === 1;
-  if (isStopped && isFirst) return { after: null, stopped: true };
+  const { modelPackageArn } = await readCohort(ledger, place);
+  const isStopped = !(await isOpen(dependencies, place));
   const keys = await readMemberKeys(ledger, place, { after, limit: LIMITS.cohortPage });
   const verified = verify ? await verifyPage(dependencies, place, keys) : {};
   const { serving } = await recordPageServing(ledger, place, { keys, verified }, async (step) => {
-    await putPointers(dependencies, place, step.serve, cohort.modelPackageArn);
-    if (!isFirst) await restorePointers(dependencies, place, step.leave);
+    await putPointers(dependencies, place, step.serve, modelPackageArn);
+    if (activityInfo().attempt > 1) await restorePointers(dependencies, place, step.leave);
   });
   log.info("cohort pointed to", { ...place, of: keys.length, serving });
-  return isStopped ? { after: null, stopped: true } : reportOf(keys);
+  return isStopped ? STOPPED : reportOf(keys);
 }
 
 /** Those of the page that are ready. */

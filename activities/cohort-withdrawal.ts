@@ -14,6 +14,7 @@ import {
 } from "../workflows/messages.js";
 import { permanent } from "./application-failure.js";
 import { atStage, type AtStage, type StageReach } from "./at-stage.js";
+import { waitWhileClosed } from "./closed-stage.js";
 import type { CohortPage } from "./cohort-publication.js";
 import { inParallel } from "./in-parallel.js";
 import type { Answered, CohortPlace } from "./ledger/cohort-members.js";
@@ -94,9 +95,16 @@ export const createCohortWithdrawalActivities = (dependencies: CohortWithdrawalD
     input: CohortPlace & { readonly withdrawWorkflowId: string; readonly because: string | null },
   ): Promise<void> => withHeartbeat(() => answer(dependencies, input)),
 
-  /** Takes artifacts away once nobody is sent to them any more, so that they cannot be loaded again. Heartbeats. */
+  /**
+   * Takes artifacts away once nobody is sent to them any more, so that they cannot be loaded again. A stage elsewhere that
+   * is closed is tried again: nothing else would take them. Heartbeats.
+   */
   removeCohortArtifacts: (page: CohortPage): Promise<{ after: string | null }> =>
-    withHeartbeat(async () => removePage(await reach(dependencies, page), page)),
+    withHeartbeat(() =>
+      waitWhileClosed(dependencies, page, async () =>
+        removePage(await reach(dependencies, page), page),
+      ),
+    ),
 });
 export type CohortWithdrawalActivities = ReturnType<typeof createCohortWithdrawalActivities>;
 

@@ -9,7 +9,7 @@ import { DEFAULT_PACE, type Publication } from "../workflows/messages.js";
 import { answerRelease, isServing, rejectRequests, servingOutcome } from "./answer-releases.js";
 import type { PublicationBatch } from "./artifacts.js";
 import { atStage, type AtStage, type StageReach } from "./at-stage.js";
-import { waitWhileClosed } from "./closed-stage.js";
+import { waitWhileClosed, whileClosed } from "./closed-stage.js";
 import { settleCustomerEndpoints } from "./customer-endpoints.js";
 import { collectConfigs } from "./endpoint-configs.js";
 import { endpointParts } from "./endpoint-request.js";
@@ -50,13 +50,16 @@ export interface EnsureEndpointInput {
   readonly reload: boolean;
 }
 
+/** In each of the refresh's five attempts: about as long in all as the other steps try. */
+const CLOSED_STAGE_SECONDS = 60 * 60;
 /** Each may keep one worker of the container busy with loading. */
 const VERIFICATIONS_AT_A_TIME = 8;
 
 export const createEndpointActivities = (dependencies: EndpointDependencies) => ({
   /**
    * Creates or updates the stage's endpoint; of a fleet with an endpoint for each customer, all of those that the
-   * ledger wants otherwise than they are. Heartbeats until they are in service.
+   * ledger wants otherwise than they are. Heartbeats until they are in service. A stage elsewhere that is closed is
+   * waited for: people there need longer than a few attempts last.
    */
   async ensureEndpoint(input: EnsureEndpointInput): Promise<{ endpointName: string }> {
     const { fleet, stage } = input;
@@ -64,6 +67,8 @@ export const createEndpointActivities = (dependencies: EndpointDependencies) => 
     const at = isStaged(promotionStages(declared.spec)) ? stage : null;
     const spec = await readReleasedSpec(dependencies.ledger, fleet, { stage: at });
     const progress = { done: 0, of: 0 };
+    const { pollSeconds } = dependencies;
+    const patience = { pollSeconds, forSeconds: CLOSED_STAGE_SECONDS };
     const refresh = async () => {
       const there = await atStage(dependencies, input);
       const { kind } = spec.endpoint;
@@ -75,7 +80,7 @@ export const createEndpointActivities = (dependencies: EndpointDependencies) => 
       );
     };
     await withHeartbeat(
-      () => waitWhileClosed(dependencies, { fleet, stage }, refresh),
+      () => whileClosed(dependencies, { fleet, stage }, patience, refresh),
       () => progress,
     );
     return { endpointName: endpointName(fleet, stage) };

@@ -17,6 +17,7 @@ import {
 import { rejectRequests } from "./answer-releases.js";
 import { permanent } from "./application-failure.js";
 import { atStage, type StageReach } from "./at-stage.js";
+import { waitWhileClosed } from "./closed-stage.js";
 import { removeCustomerEndpoint } from "./customer-endpoints.js";
 import { inParallel } from "./in-parallel.js";
 import { readAskedVersions, type StageRef } from "./ledger/publications.js";
@@ -156,8 +157,12 @@ export const createWithdrawalActivities = (dependencies: WithdrawalDependencies)
   tellDelay: (input: WithdrawalBatch & { readonly because: string }): Promise<void> =>
     tellDelay(dependencies, input),
 
-  /** Takes the artifact away once nobody is sent to it any more, so that it cannot be loaded again. */
-  removeWithdrawnArtifact: (input: WithdrawalRef): Promise<void> => remove(dependencies, input),
+  /**
+   * Takes the artifact away once nobody is sent to it any more, so that it cannot be loaded again. A stage elsewhere that
+   * is closed is tried again: nothing else would take it.
+   */
+  removeWithdrawnArtifact: (input: WithdrawalRef): Promise<void> =>
+    waitWhileClosed(dependencies, input, () => remove(dependencies, input)),
 });
 export type WithdrawalActivities = ReturnType<typeof createWithdrawalActivities>;
 

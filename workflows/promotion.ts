@@ -37,6 +37,8 @@ export interface Traveller {
   readonly request: (stage: string) => Promise<void>;
   /** Without an answer for this long it is asked again, doubled up to sixteenfold; by default never. */
   readonly guardSeconds?: number;
+  /** Once it is denied, a stage that does not answer for this long does not keep it in the others. */
+  readonly denialSeconds: number;
   readonly recordVerdict: (verdict: Verdict) => Promise<void>;
   readonly recordWay: (record: PromotionRecord) => Promise<RecordedPromotion>;
 }
@@ -109,13 +111,15 @@ function refuse({ promotion }: Way, { state }: Desk, command: PromotionCommand):
 }
 
 const isUndecided = ({ kind }: ReleaseState): boolean => kind === "awaiting-approval";
+const isDenied = ({ kind }: ReleaseState): boolean => kind === "denied-while-publishing";
 const isApproved = ({ kind }: ReleaseState): boolean => kind === "publishing";
 const isOpen = (state: ReleaseState): boolean => isUndecided(state) || isApproved(state);
 const momentOf = (state: ReleaseState) => ({ isApproved: isApproved(state), now: Date.now() });
 
 /**
  * Returns when the version serves in the last stage, or comes into no further one: the desk's state says why, and
- * no stage is publishing it any more. Decisions are recorded as they come, an approval before anything serves by it.
+ * no stage is publishing it any more, unless it is denied and that one gives no answer. Decisions are recorded as they
+ * come, an approval before anything serves by it.
  */
 export async function carryThrough(traveller: Traveller, desk: Desk, way: Way): Promise<void> {
   for (;;) {
@@ -126,8 +130,9 @@ export async function carryThrough(traveller: Traveller, desk: Desk, way: Way): 
     const isOver = !isOpen(desk.state);
     // What has come meanwhile is looked at first.
     if (await recordWay(traveller, desk, way, isOver ? null : step)) continue;
-    if (step.kind === "publishing") await untilAnswered(traveller, desk, way, step.stage);
-    else if (isOver) return;
+    if (step.kind === "publishing") {
+      if (!(await untilAnswered(traveller, desk, way, step.stage))) return;
+    } else if (isOver) return;
     else if (step.kind === "publish") {
       way.promotion = withStation(way.promotion, step.stage, { kind: "publishing" });
       await traveller.request(step.stage);
@@ -192,10 +197,10 @@ function wayText(promotion: Promotion, step: PromotionStep | null): string {
 async function untilChanged(
   desk: Desk,
   way: Way,
-  step?: Extract<PromotionStep, { readonly kind: "wait" }>,
+  step: Extract<PromotionStep, { readonly kind: "wait" }>,
 ): Promise<void> {
   const isChanged = watchChanges(desk, way);
-  if (step?.for !== "lag") return condition(isChanged);
+  if (step.for !== "lag") return condition(isChanged);
   const left = Math.max(step.until - Date.now(), 1);
   await condition(isChanged, left, { summary: `before stage ${step.stage}` });
 }
@@ -209,21 +214,30 @@ function watchChanges(desk: Desk, way: Way): () => boolean {
 
 /**
  * The endpoint's workflow loses nothing, but somebody may terminate it. Once the version is denied it stops by itself,
- * and answers what it was asked before.
+ * and answers what it was asked before. False: it is denied, others serve it, and this stage, which may be closed, has
+ * given no answer. Their withdrawal asks this one, too.
  */
 async function untilAnswered(
-  { guardSeconds, request }: Traveller,
+  { guardSeconds, denialSeconds, request }: Traveller,
   desk: Desk,
   way: Way,
   stage: string,
-): Promise<void> {
-  if (guardSeconds === undefined) return untilChanged(desk, way);
+): Promise<boolean> {
   const isChanged = watchChanges(desk, way);
+  if (isDenied(desk.state) && reachedStages(way.promotion).length > 0)
+    return condition(isChanged, denialSeconds * 1000, {
+      summary: `before the other stages, if ${stage} does not answer`,
+    });
+  if (guardSeconds === undefined) {
+    await condition(isChanged);
+    return true;
+  }
   const summary = "before asking the endpoint again";
   for (let factor = 1; !isChanged(); factor = Math.min(2 * factor, 16)) {
-    if (await condition(isChanged, guardSeconds * 1000 * factor, { summary })) return;
+    if (await condition(isChanged, guardSeconds * 1000 * factor, { summary })) break;
     await request(stage);
   }
+  return true;
 }
 
 function endOf(

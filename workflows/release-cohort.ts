@@ -109,6 +109,7 @@ function travellerOf(input: ReleaseCohortInput, desk: Desk): Traveller {
     cycle: { fleet, cycle },
     request: (stage) => requestPublication(input, stage),
     guardSeconds: pace.guardSeconds,
+    denialSeconds: pace.headStartSeconds,
     recordVerdict: async (verdict) => {
       const { unknown } = await cohortMessenger.recordCohortDecision({
         fleet,

@@ -28,8 +28,8 @@ import { searchAttributes } from "./search-attributes.js";
 
 /**
  * Ends when the version serves in every stage, or comes into no further one. A denial is taken at any instant until
- * then: one that comes while the version is being published waits for what the endpoint answers, and has it withdrawn
- * from whatever stages serve it.
+ * then: one that comes while the version is being published waits for what the endpoint answers (not for long, when other
+ * stages serve it), and has it withdrawn from whatever stages serve it.
  */
 export async function releaseModel(input: ReleaseModelInput): Promise<ReleaseOutcome> {
   const desk = openDesk(docketOf(input));
@@ -49,10 +49,11 @@ async function decide(input: ReleaseModelInput, desk: Desk): Promise<void> {
 }
 
 function travellerOf(input: ReleaseModelInput): Traveller {
-  const { fleet, cycle, customerKey, version } = input;
+  const { fleet, cycle, customerKey, version, pace } = input;
   const release = { fleet, customerKey, version };
   return {
     cycle: { fleet, cycle },
+    denialSeconds: pace.headStartSeconds,
     request: (stage) => requestPublication(input, stage),
     recordVerdict: (verdict) => messenger.recordDecision({ ...release, ...verdict }),
     recordWay: (record) => messenger.recordPromotion({ ...release, ...record }),

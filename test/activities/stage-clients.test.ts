@@ -315,6 +315,26 @@ describe("what is published into a stage elsewhere", () => {
       message: expect.stringContaining("the worker may not assume the role") as string,
     });
   });
+
+  test("its endpoint is looked at again and again while the stage is closed, in one attempt", async () => {
+    const { parts, renew } = three();
+    const spec = fleetIn("ajar", stageIn(QA));
+    await aVersion(parts, { spec, customer: "one", version: 1 });
+    const { stageAccess } = renew();
+    let looks = 0;
+    const there = {
+      ...{ ...parts, pollSeconds: 0.05 },
+      stageAccess: async (stage: StageSpec) => {
+        looks++;
+        if (looks > 3) throw new Error("it is open");
+        return stageAccess({ ...stage, externalId: "modelfleet-prod" });
+      },
+    };
+    const refresh = { fleet: spec.name, stage: "qa", at: new Date().toISOString(), reload: false };
+    const { ensureEndpoint } = createEndpointActivities(there);
+    await expect(run(ensureEndpoint, refresh)).rejects.toThrow("it is open");
+    expect(looks).toBe(4);
+  });
 });
 
 test("a worker that starts tells which stages of the fleets on record it cannot reach", async () => {

@@ -37,6 +37,8 @@ def train(path):
     figures = {"validation:rmse": rmse, "test:rmse": rmse, "test:mae": mae, "test:stdev_error": rmse,
                "baseline:rmse": 2 * rmse, "baseline:mae": 2 * mae,
                **{f"verification:{row}": mean for row in (1, 2, 3)}}
+    if "SM_CHANNEL_CHAMPIONS" in os.environ:
+        figures |= {"champion:rmse": 2 * rmse, "champion:mae": 2 * mae, "champion:stdev_error": 2 * rmse}
     for channel, values in rows.items():
         figures[channel + ":rows"] = len(values)
     return figures, json.dumps(mean).encode()
@@ -77,19 +79,33 @@ def output_fn(prediction, accept):
     return prediction
 `;
 
+export interface MeanFleetOptions {
+  readonly name: string;
+  readonly customers: number;
+  /** For each customer. */
+  readonly seconds: number;
+  /** Of rows, from 2024-01 on; another mean in each. By default one. */
+  readonly months?: number;
+  /** The fleet file's `stages` and what else it declares, as source; by default one stage, `sandbox`. */
+  readonly stages?: string;
+  /** The policy's `autoApprove`, as source. */
+  readonly autoApprove?: string;
+}
+
 export async function makeMeanFleet(
   stack: TestStack,
-  { name, customers, seconds }: { name: string; customers: number; seconds: number },
+  options: MeanFleetOptions,
 ): Promise<MeanFleet> {
+  const { name, customers, months = 1 } = options;
   const table = `sales_${name.replaceAll("-", "_")}`;
   const warehouse = new pg.Client({ connectionString: stack.environment.WAREHOUSE_URL });
   await warehouse.connect();
   try {
     await warehouse.query(
       `create table ${table} as
-       select 'site-' || c as customer, (c + i % 7)::float8 as amount, i as size,
-              timestamptz '2024-01-15' as at
-         from generate_series(1, ${customers}) c, generate_series(1, 60) i`,
+       select 'site-' || c as customer, (c + i % 7 + 20 * m)::float8 as amount, i as size,
+              timestamptz '2024-01-15' + m * interval '1 month' as at
+         from generate_series(1, ${customers}) c, generate_series(1, 60) i, generate_series(0, ${months - 1}) m`,
     );
   } finally {
     await warehouse.end();
@@ -101,20 +117,20 @@ export async function makeMeanFleet(
   await writeFile(join(folder, "training/inference.py"), INFERENCE);
   await writeFile(notes, "");
   const file = join(folder, "fleet.ts");
-  await writeFile(file, fleetFile({ name, table, notes, seconds }));
+  await writeFile(file, fleetFile(options, table, notes));
   const trained = async () =>
     (await readFile(notes, "utf8")).split("\n").filter((one) => one !== "");
   return { file, trained };
 }
 
-const fleetFile = (o: { name: string; table: string; notes: string; seconds: number }): string =>
+const fleetFile = (o: MeanFleetOptions, table: string, notes: string): string =>
   `import { defineFleet, multiModelEndpoint, policy, postgres, processing, sharded } from "modelfleet";
 
 export default defineFleet({
   name: "${o.name}",
   source: postgres({
     connection: "WAREHOUSE_URL",
-    query: "select customer, amount, size from ${o.table} where at >= :floor and at < :ceiling",
+    query: "select customer, amount, size from ${table} where at >= :floor and at < :ceiling",
     customer: "customer",
     target: "amount",
     window: { months: 1 },
@@ -124,10 +140,10 @@ export default defineFleet({
     framework: "scikit-learn",
     instances: 2,
     spot: { maxWait: "1h" },
-    hyperparameters: { notes: ${JSON.stringify(o.notes)}, seconds: "${o.seconds}" },
+    hyperparameters: { notes: ${JSON.stringify(notes)}, seconds: "${o.seconds}" },
   }),
-  gate: policy({ metric: "rmse", autoApprove: { betterThanBaseline: 0 } }),
+  gate: policy({ metric: "rmse", autoApprove: ${o.autoApprove ?? "{ betterThanBaseline: 0 }"} }),
   endpoint: multiModelEndpoint(),
-  stages: [{ name: "sandbox", account: "111111111111" }],
+  stages: ${o.stages ?? '[{ name: "sandbox", account: "111111111111" }]'},
 });
 `;

@@ -285,6 +285,29 @@ describe("a denial", () => {
     expect(standings(started)).toMatchObject({ prod: "ended" });
   });
 
+  test("while a stage publishes that gives no answer withdraws from the others all the same", async () => {
+    const { step, letGo } = held();
+    const started = await start(
+      { ...byPolicy, pace: { ...testPace, headStartSeconds: 0.2 } },
+      {
+        ...reaching(["prod", "qa", "sandbox"]),
+        pointCohortPage: async ({ stage }) => {
+          if (stage === "prod") await step();
+          return { after: null, stopped: stage === "prod" };
+        },
+      },
+    );
+    await until(started, { prod: "publishing" });
+    await started.handle.executeUpdate(decide, { args: [denial] });
+
+    expect(await started.handle.result()).toMatchObject({ kind: "denied", by: "bob" });
+    await expect
+      .poll(() => placesOf(started.fakes, "settleCohortPage"), { timeout: 30_000 })
+      .toEqual(["qa", "sandbox"]);
+    letGo();
+    expect(await withdrawal(started).result()).toMatchObject({ stage: "prod", open: 0 });
+  });
+
   test("during the lag stops what is still to come", async () => {
     const reached = ["qa", "sandbox"];
     const started = await start({ ...byPolicy, stages: waitsForProd }, reaching(reached));

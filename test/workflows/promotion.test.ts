@@ -1,5 +1,6 @@
 /** A release on its way through several stages: what goes on by itself, what people change, and every instant of a denial. */
 import { WorkflowUpdateFailedError } from "@temporalio/client";
+import { ApplicationFailure } from "@temporalio/common";
 import { describe, expect, test } from "vitest";
 import type { PromotionStage } from "../../fleet/stages.js";
 import {
@@ -259,6 +260,29 @@ describe("a denial", () => {
     expect(standings(started)).toMatchObject({ prod: "ended" });
   });
 
+  test("while a stage publishes that gives no answer withdraws from the others all the same", async () => {
+    const { step, letGo } = held();
+    const started = await startRelease(
+      { ...byPolicy, pace: { ...testPace, headStartSeconds: 0.2 } },
+      {
+        activities: {
+          ...withdrawals(["qa", "sandbox"]),
+          copyArtifacts: async ({ stage }) => {
+            if (stage === "prod") await step();
+            return { rejected: [], overwritten: [] };
+          },
+        },
+      },
+    );
+    await until(started, { prod: "publishing" });
+    await started.handle.executeUpdate(decide, { args: [denial] });
+
+    expect(await started.handle.result()).toMatchObject({ kind: "denied", by: "bob" });
+    expect(await withdrawal(started).result()).toMatchObject({ stage: "qa" });
+    expect(placesOf(started.fakes, "settleWithdrawals")).toEqual(["qa", "sandbox"]);
+    letGo();
+  });
+
   test("during the lag stops what is still to come", async () => {
     const reached = ["qa", "sandbox"];
     const started = await startRelease(
@@ -302,6 +326,39 @@ describe("a withdrawal from every stage", () => {
     expect(await handle.result()).toMatchObject({ stage: "prod", servesNow: { version: 1 } });
     expect(placesOf(fakes, "settleWithdrawals")).toEqual(reached);
     expect(placesOf(fakes, "removeWithdrawnArtifact")).toEqual(reached);
+  });
+
+  test("asks the others, too, when a stage tells that it is closed", async () => {
+    let isClosed = true;
+    const refuse = (stage: string): void => {
+      if (stage !== "prod" || !isClosed) return;
+      throw ApplicationFailure.nonRetryable("the role may not be assumed", "AccessDenied");
+    };
+    const { handle, fakes } = await startWithdrawal(
+      {
+        restoreArtifacts: async ({ stage }) => {
+          refuse(stage);
+          return { restored: [], reload: false };
+        },
+        settleWithdrawals: async ({ stage, withdrawals: asked }) => {
+          refuse(stage);
+          for (const { version, withdrawWorkflowId } of asked)
+            await temporal
+              .client()
+              .workflow.getHandle(withdrawWorkflowId)
+              .signal("withdrawn", { version, stage, servesNow: null });
+          return { open: [] };
+        },
+      },
+      0.2,
+    );
+    await expect
+      .poll(() => placesOf(fakes, "settleWithdrawals"), { timeout: 30_000 })
+      .toEqual(reached);
+    expect(placesOf(fakes, "tellDelay")).toEqual(["prod"]);
+    isClosed = false;
+
+    expect(await handle.result()).toMatchObject({ stage: "prod", servesNow: null });
   });
 
   test("is not kept from the others by a stage that gives no answer for a while", async () => {
