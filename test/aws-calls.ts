@@ -10,7 +10,7 @@ import { afterAll, expect } from "vitest";
 import { parsePolicy, isPermitted } from "../local/sagemaker/iam-policy.js";
 import { rightsFor, type AwsCall, type Wanted } from "./aws-rights.js";
 import { POLICIES, type Caller } from "./callers.js";
-import { rightsFile } from "./unused-rights.js";
+import { rightOf, rightsFile } from "./unused-rights.js";
 import { recordedCalls } from "./watched-process.js";
 
 const wanted = new Map<string, Wanted & { readonly caller: Caller }>();
@@ -59,7 +59,9 @@ afterAll(() => {
       want(caller, call);
     }
   }
-  const used = new Set([...wanted.values()].map(({ caller, action }) => `${caller}\t${action}\n`));
+  const used = new Set(
+    [...wanted.values()].map(({ caller, action }) => `${rightOf(caller, action)}\n`),
+  );
   if (rightsFile !== undefined) appendFileSync(rightsFile, [...used].join(""));
   const refused = [...wanted.values()].filter((one) => !isAllowed(one));
   expect(refused, "calls that the policies of `modelfleet iam` do not allow").toEqual([]);

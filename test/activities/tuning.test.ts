@@ -1,4 +1,8 @@
 /** A customer's search: chosen, created once, watched, read. The ledger and Temporal are real. */
+import {
+  CreateHyperParameterTuningJobCommand,
+  DescribeHyperParameterTuningJobCommand,
+} from "@aws-sdk/client-sagemaker";
 import { beforeEach, describe, expect, test } from "vitest";
 import { createCycleActivities } from "../../activities/cycles.js";
 import { createJobWatcherActivities } from "../../activities/job-watcher.js";
@@ -6,6 +10,7 @@ import { createTuningActivities } from "../../activities/tuning.js";
 import { TAGS } from "../../activities/training-job-request.js";
 import { continuous, integer } from "../../fleet/ranges.js";
 import { jobEnded, workflowIds } from "../../workflows/messages.js";
+import { aTuningJob } from "../sagemaker-server/requests.js";
 import { awsError, createFakeTuning, trialName, type FakeTuning } from "./fake-tuning.js";
 import { CYCLE, WINDOW } from "./a-fleet.js";
 import { noopFleet, plannedCycle, type NoopFleetOptions } from "./noop-fleet.js";
@@ -438,6 +443,27 @@ describe("stopping a customer's searches", () => {
     expect(await jobRow(admitted)).toBeUndefined();
     tuning.end(running, [], "Stopped");
     expect(await look(running)).toMatchObject({ status: "Stopped" });
+  });
+
+  test("stops one that SageMaker's server runs", async () => {
+    const { ledger, sagemaker } = parts();
+    const cycle = await aCycle({ name: "stopped-there" });
+    const limits = { ResourceLimits: { MaxNumberOfTrainingJobs: 200, MaxParallelTrainingJobs: 1 } };
+    const HyperParameterTuningJobName = "mf-stopped-there";
+    const request = aTuningJob(limits, {}, { HyperParameterTuningJobName });
+    await sagemaker.send(new CreateHyperParameterTuningJobCommand(request));
+    await ledger.query(
+      `insert into jobs (job_name, account, region, kind, fleet, cycle, customer_key, round, request_hash, request,
+                         workflow_id, state)
+       values ($1, $2, $3, 'tuning', $4, $5, 'site-1', 0, 'h', '{}', 'w', 'created')`,
+      [HyperParameterTuningJobName, parts().account, parts().region, ...[cycle.fleet, cycle.cycle]],
+    );
+    const { stopTuningJob } = createTuningActivities({ ...parts(), watchSeconds: 1 });
+    await run(stopTuningJob, { ...cycle, customerKey: "site-1" });
+    const describeJob = new DescribeHyperParameterTuningJobCommand({ HyperParameterTuningJobName });
+    await expect
+      .poll(async () => (await sagemaker.send(describeJob)).HyperParameterTuningJobStatus)
+      .toBe("Stopped");
   });
 });
 
