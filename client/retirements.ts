@@ -30,7 +30,7 @@ export async function readRetired(
       where t.fleet = $1 and ($2::text is null or t.customer_key = $2)
         and not exists (select from releases r
                          where r.fleet = t.fleet and r.customer_key = t.customer_key
-                           and (r.version > t.version or r.state = 'serving'))
+                           and (r.created_at > t.retired_at or r.state = 'serving'))
       order by t.customer_key, t.version desc`,
     [fleet, customerKey ?? null],
   );

@@ -1,5 +1,4 @@
 /** Many decisions with one command: shows what would be decided, asks, and decides with its progress told. */
-import { createInterface } from "node:readline/promises";
 import { stratifiedSample } from "../../fleet/sample.js";
 import { decideInBulk, type BulkResult } from "../bulk-decide.js";
 import {
@@ -13,6 +12,7 @@ import type { Connections } from "../connections.js";
 import { ClientError } from "../errors.js";
 import { isPolled } from "../watch-cycle.js";
 import { bulkProgress } from "./bulk-progress.js";
+import { confirm } from "./confirm.js";
 import type { DecideFlags, Verdict } from "./decide-flags.js";
 import { EXIT } from "./exit-codes.js";
 import { modelLines } from "./models.js";
@@ -114,14 +114,7 @@ async function agreed(
     say(shell, `add --yes to ${verdict} ${chosen.length === 1 ? "it" : "them"}`);
     return false;
   }
-  const reader = createInterface({ input: shell.stdin, output: process.stderr });
-  try {
-    const models = several(chosen.length, "model");
-    const answer = await reader.question(`${verdict} ${models}? [y/N] `);
-    return /^y(es)?$/i.test(answer.trim());
-  } finally {
-    reader.close();
-  }
+  return confirm(shell, `${verdict} ${several(chosen.length, "model")}?`, "add --yes");
 }
 
 async function carryOut(

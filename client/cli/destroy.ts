@@ -6,17 +6,15 @@ import { destroy, inspectFleet, isNothingLeft, type FleetInventory } from "../de
 import { ClientError } from "../errors.js";
 import { findStage } from "../served-models.js";
 import { confirmByName } from "./confirm.js";
+import { carryOutDeletion, namedFields, type DeletionFlags } from "./deletion.js";
 import { withExamples, withJson } from "./options.js";
-import { fieldLines, printJson, printLines, safe, say } from "./print.js";
+import { fieldLines } from "./print.js";
 import type { Shell } from "./shell.js";
 import { count, several, size } from "./words.js";
 
-interface DestroyFlags {
+interface DestroyFlags extends DeletionFlags {
   readonly stage?: string;
-  readonly dryRun?: true;
   readonly cancel?: true;
-  readonly yes?: true;
-  readonly json?: true;
 }
 
 export function configureDestroy(command: Command, shell: Shell): void {
@@ -53,53 +51,44 @@ async function run(
       ? undefined
       : await findStage(connections, { fleet, stage: flags.stage });
   const found = await inspectFleet(connections, { fleet, stage });
-  const told = { dryRun: flags.dryRun === true, destroyed: false };
-  if (isNothingLeft(found)) {
-    if (flags.json) printJson(shell, { ...found, ...told });
-    return say(shell, `there is nothing of ${nameOf(found)}`);
-  }
-  if (!flags.json) printLines(shell, inventoryLines(shell, found));
-  if (flags.dryRun) {
-    if (flags.json) printJson(shell, { ...found, ...told });
-    return say(shell, shell.progressColors.dim("nothing was changed"));
-  }
-  if (found.cycles.length > 0 && !flags.cancel)
+  const by = userInfo().username;
+  await carryOutDeletion(shell, flags, {
+    ...{ of: nameOf(found), found, lines: inventoryLines(shell, found), done: "destroyed" },
+    nothing: isNothingLeft(found) ? `there is nothing of ${nameOf(found)}` : null,
+    agree: async () => {
+      if (!flags.cancel) assertIdle(found);
+      return flags.yes === true || confirmByName(shell, fleet, `modelfleet destroy ${fleet} --yes`);
+    },
+    remove: async () => {
+      await destroy(connections, { fleet, stage, cancel: flags.cancel === true, by });
+      return found;
+    },
+  });
+}
+
+function assertIdle({ fleet, cycles }: FleetInventory): void {
+  if (cycles.length > 0)
     throw new ClientError(
-      `fleet "${fleet}" is being retrained: ${found.cycles.join(", ")}`,
+      `fleet "${fleet}" is being retrained: ${cycles.join(", ")}`,
       `wait for it, end it with modelfleet cancel ${fleet}, or destroy with --cancel`,
     );
-  if (!flags.yes && !(await isConfirmed(shell, fleet))) return say(shell, "nothing was changed");
-  say(shell, shell.progressColors.dim("taking it down; it goes on if you leave"));
-  const by = userInfo().username;
-  await destroy(connections, { fleet, stage, cancel: flags.cancel === true, by });
-  if (flags.json) printJson(shell, { ...found, ...told, destroyed: true });
-  say(shell, `${shell.progressColors.green("destroyed")}  ${nameOf(found)}`);
 }
 
 const nameOf = ({ fleet, stage }: FleetInventory): string =>
   stage === null ? fleet : `stage ${stage} of ${fleet}`;
 
-const isConfirmed = (shell: Shell, fleet: string): Promise<boolean> =>
-  confirmByName(shell, fleet, `modelfleet destroy ${fleet} --yes`);
-
 function inventoryLines(shell: Shell, found: FleetInventory): string[] {
   const { objects, ledgerRows } = found;
   const rows = Object.values(ledgerRows).reduce((sum, one) => sum + one, 0);
-  const kinds = [
-    ["endpoints", found.endpoints],
-    ["configs", found.endpointConfigs],
-    ["models", found.models],
-    ["package groups", found.modelPackageGroups],
-    ["workflows", found.workflows],
-  ] as const;
-  const fields = kinds
-    .filter(([, { count: number }]) => number > 0)
-    .map(([name, { count: number, names }]) => [name, nameLine(number, names)] as const);
   return [
-    `${shell.colors.bold(nameOf(found))}  ${shell.colors.red("all of this goes")}`,
-    "",
     ...fieldLines(shell, [
-      ...fields,
+      ...namedFields([
+        ["endpoints", found.endpoints],
+        ["configs", found.endpointConfigs],
+        ["models", found.models],
+        ["package groups", found.modelPackageGroups],
+        ["workflows", found.workflows],
+      ]),
       ["objects", `${count(objects.count)} under ${objects.prefix}, ${size(objects.bytes)}`],
       ...(found.hasSchedule ? [["schedule", "its Temporal Schedule"] as const] : []),
       found.stage === null
@@ -109,12 +98,4 @@ function inventoryLines(shell: Shell, found: FleetInventory): string[] {
     "",
     shell.colors.dim("  Training jobs and logs stay in AWS, which lets nobody delete them."),
   ];
-}
-
-const SHOWN = 5;
-
-function nameLine(number: number, names: readonly string[]): string {
-  const shown = names.slice(0, SHOWN).map(safe).join(", ");
-  const more = number - Math.min(SHOWN, names.length);
-  return more > 0 ? `${count(number)}: ${shown} and ${count(more)} more` : `${number}: ${shown}`;
 }

@@ -1,6 +1,5 @@
 /** `modelfleet rollback`: the version before serves a customer again. */
 import { userInfo } from "node:os";
-import { createInterface } from "node:readline/promises";
 import type { Command } from "commander";
 import { servedAs } from "../../fleet/release.js";
 import { openConnections, type Connections } from "../connections.js";
@@ -14,6 +13,7 @@ import {
   type WithdrawalSnapshot,
 } from "../rollback.js";
 import { workflowPage } from "../settings.js";
+import { confirm } from "./confirm.js";
 import { EXIT } from "./exit-codes.js";
 import { wholeNumber, withExamples, withJson } from "./options.js";
 import { printJson, printLines, safe, say } from "./print.js";
@@ -83,13 +83,7 @@ async function isConfirmed(
       : `version ${next} will serve again`;
   if (!json) say(shell, `version ${serving.version} serves ${safe(customer)}; ${instead}`);
   if (yes || json || shell.stdin.isTTY !== true) return true;
-  const reader = createInterface({ input: shell.stdin, output: process.stderr });
-  try {
-    const answer = await reader.question(`Take version ${serving.version} out of service? [y/N] `);
-    return /^y(es)?$/i.test(answer.trim());
-  } finally {
-    reader.close();
-  }
+  return confirm(shell, `Take version ${serving.version} out of service?`, "add --yes");
 }
 
 /** The last that was seen of it; Ctrl-C only ends the watching. */
