@@ -2,11 +2,9 @@
 import type { WorkflowHandle } from "@temporalio/client";
 import { describe, expect, test } from "vitest";
 import type { PromotionCommand } from "../../fleet/promotion.js";
-import type { PromotionStage } from "../../fleet/stages.js";
 import {
   cohortPublished,
   decide,
-  type Decision,
   overtaken,
   promote,
   type ReleaseCohortInput,
@@ -18,23 +16,20 @@ import type { withdrawCohort } from "../../workflows/withdraw-cohort.js";
 import { aFleetName, testPace } from "./builders.js";
 import { useTemporal } from "./environment.js";
 import { type Activities, createFakes, type Fakes } from "./fakes.js";
+import {
+  approval,
+  byPolicy,
+  DENIED_WHILE_PUBLISHING,
+  denial,
+  placesOf as callsOf,
+  stagesOf,
+  standingsOf,
+  untilStanding,
+  waitsForProd,
+} from "./promotions.js";
 import { held } from "./releases.js";
 
 const temporal = useTemporal();
-
-/** Long enough for nothing to happen by itself. */
-const WEEK = 7 * 24 * 60 * 60;
-const stagesOf = (
-  changes: Readonly<Record<string, Partial<PromotionStage>>> = {},
-): PromotionStage[] =>
-  ["sandbox", "qa", "prod"].map((name) => ({
-    ...{ name, approval: "release", lagSeconds: 0 },
-    ...changes[name],
-  }));
-const waitsForProd = stagesOf({ prod: { lagSeconds: WEEK } });
-const approval: Decision = { verdict: "approve", by: "ann" };
-const denial: Decision = { verdict: "deny", by: "bob", note: "wrong weather" };
-const byPolicy = { approvedBy: "policy:energy" };
 
 interface Started {
   readonly input: ReleaseCohortInput;
@@ -61,20 +56,13 @@ async function start(
   return { input, fakes, handle };
 }
 
-/** In which stages, in order. */
+/** In which stages, in order, whatever the number of pages. */
 const placesOf = (fakes: Fakes, name: keyof Activities): string[] => [
-  ...new Set(fakes.named(name).map((input) => (input as { readonly stage: string }).stage)),
+  ...new Set(callsOf(fakes, name)),
 ];
 
-/** The last that the ledger was told: state by stage. */
-function standings({ fakes }: Started): Readonly<Record<string, string>> {
-  const told = fakes.named("recordCohortPromotion").at(-1) as
-    Parameters<Activities["recordCohortPromotion"]>[0] | undefined;
-  return Object.fromEntries((told?.standings ?? []).map(({ stage, state }) => [stage, state]));
-}
-
-const until = (started: Started, states: Readonly<Record<string, string>>) =>
-  expect.poll(() => standings(started), { timeout: 30_000 }).toMatchObject(states);
+const until = ({ fakes }: Started, states: Readonly<Record<string, string>>) =>
+  untilStanding(fakes, states);
 
 const change = ({ handle }: Started, command: PromotionCommand) =>
   handle.executeUpdate(promote, { args: [command] });
@@ -130,7 +118,11 @@ describe("an approved cohort", () => {
     expect([...new Set(done)]).toEqual(
       ["sandbox", "qa", "prod"].flatMap((stage) => steps.map((step) => `${stage} ${step}`)),
     );
-    expect(standings(started)).toEqual({ sandbox: "serving", qa: "serving", prod: "serving" });
+    expect(standingsOf(started.fakes)).toEqual({
+      sandbox: "serving",
+      qa: "serving",
+      prod: "serving",
+    });
     expect(started.fakes.named("recordCohortDecision")).toMatchObject([{ state: "approved" }]);
   });
 
@@ -144,7 +136,11 @@ describe("an approved cohort", () => {
     expect(await started.handle.result()).toEqual({
       ...{ kind: "rejected", because: `in stage qa: ${because}` },
     });
-    expect(standings(started)).toEqual({ sandbox: "serving", qa: "rejected", prod: "ahead" });
+    expect(standingsOf(started.fakes)).toEqual({
+      sandbox: "serving",
+      qa: "rejected",
+      prod: "ahead",
+    });
     expect(placesOf(started.fakes, "copyCohortPage")).toEqual(["sandbox", "qa"]);
   });
 
@@ -159,7 +155,7 @@ describe("an approved cohort", () => {
     });
 
     expect(await started.handle.result()).toMatchObject({ serving: 15, rejected: 5 });
-    expect(standings(started)).toMatchObject({ prod: "serving" });
+    expect(standingsOf(started.fakes)).toMatchObject({ prod: "serving" });
   });
 
   test("asks a stage again whose endpoint's workflow was terminated", async () => {
@@ -229,7 +225,7 @@ describe("a stage that wants no approval", () => {
 
     expect(await started.handle.result()).toMatchObject({ kind: "denied", by: "bob" });
     expect(await withdrawal(started).result()).toMatchObject({ stage: "sandbox", open: 0 });
-    expect(standings(started)).toEqual({ sandbox: "serving", qa: "ended", prod: "ended" });
+    expect(standingsOf(started.fakes)).toEqual({ sandbox: "serving", qa: "ended", prod: "ended" });
   });
 
   test("has it withdrawn when nobody decides in time", async () => {
@@ -254,36 +250,36 @@ describe("a stage that wants no approval", () => {
 });
 
 describe("a denial", () => {
-  test.each([
-    ["the first stage", "sandbox", ["sandbox"]],
-    ["the second stage", "qa", ["qa", "sandbox"]],
-  ])("while %s publishes stops its pages, and withdraws", async (_what, place, reached) => {
-    const { step, letGo } = held();
-    let isDenied = false;
-    const started = await start(byPolicy, {
-      ...reaching(reached),
-      recordCohortDecision: async () => {
-        isDenied = true;
-        return { unknown: [] };
-      },
-      pointCohortPage: async ({ stage }) => {
-        if (stage === place) await step();
-        return { after: null, stopped: isDenied };
-      },
-    });
-    await expect
-      .poll(() => placesOf(started.fakes, "pointCohortPage"), { timeout: 30_000 })
-      .toContain(place);
-    await started.handle.executeUpdate(decide, { args: [denial] });
-    await started.fakes.called("recordCohortDecision");
-    letGo();
+  test.each(DENIED_WHILE_PUBLISHING)(
+    "while %s publishes stops its pages, and withdraws",
+    async (_what, place, reached) => {
+      const { step, letGo } = held();
+      let isDenied = false;
+      const started = await start(byPolicy, {
+        ...reaching(reached),
+        recordCohortDecision: async () => {
+          isDenied = true;
+          return { unknown: [] };
+        },
+        pointCohortPage: async ({ stage }) => {
+          if (stage === place) await step();
+          return { after: null, stopped: isDenied };
+        },
+      });
+      await expect
+        .poll(() => placesOf(started.fakes, "pointCohortPage"), { timeout: 30_000 })
+        .toContain(place);
+      await started.handle.executeUpdate(decide, { args: [denial] });
+      await started.fakes.called("recordCohortDecision");
+      letGo();
 
-    expect(await started.handle.result()).toMatchObject({ kind: "denied", by: "bob" });
-    expect(await withdrawal(started).result()).toMatchObject({ stage: reached[0] });
-    expect(placesOf(started.fakes, "settleCohortPage")).toEqual(reached);
-    expect(placesOf(started.fakes, "removeCohortArtifacts")).toEqual(reached);
-    expect(standings(started)).toMatchObject({ prod: "ended" });
-  });
+      expect(await started.handle.result()).toMatchObject({ kind: "denied", by: "bob" });
+      expect(await withdrawal(started).result()).toMatchObject({ stage: reached[0] });
+      expect(placesOf(started.fakes, "settleCohortPage")).toEqual(reached);
+      expect(placesOf(started.fakes, "removeCohortArtifacts")).toEqual(reached);
+      expect(standingsOf(started.fakes)).toMatchObject({ prod: "ended" });
+    },
+  );
 
   test("while a stage publishes that gives no answer withdraws from the others all the same", async () => {
     const { step, letGo } = held();
@@ -381,7 +377,11 @@ describe("a newer cohort", () => {
     await started.handle.signal(overtaken, { version: 4 });
 
     expect(await started.handle.result()).toEqual({ kind: "superseded", version: 4 });
-    expect(standings(started)).toEqual({ sandbox: "serving", qa: "serving", prod: "ended" });
+    expect(standingsOf(started.fakes)).toEqual({
+      sandbox: "serving",
+      qa: "serving",
+      prod: "ended",
+    });
     await expect(withdrawal(started).describe()).rejects.toThrow();
   });
 

@@ -2,10 +2,8 @@
 import { WorkflowUpdateFailedError } from "@temporalio/client";
 import { ApplicationFailure } from "@temporalio/common";
 import { describe, expect, test } from "vitest";
-import type { PromotionStage } from "../../fleet/stages.js";
 import {
   decide,
-  type Decision,
   overtaken,
   promote,
   published,
@@ -16,45 +14,26 @@ import type { withdrawModel } from "../../workflows/withdraw-model.js";
 import { aReleaseInput, testPace } from "./builders.js";
 import { useTemporal } from "./environment.js";
 import { type Activities, createFakes, type FakeChoices, type Fakes } from "./fakes.js";
+import {
+  approval,
+  byPolicy,
+  DENIED_WHILE_PUBLISHING,
+  denial,
+  placesOf,
+  stagesOf,
+  standingsOf,
+  untilStanding,
+  waitsForProd,
+} from "./promotions.js";
 import { held, startRelease as startReleaseOn, type StartedRelease } from "./releases.js";
 
 const temporal = useTemporal();
 
-/** Long enough for nothing to happen by itself. */
-const WEEK = 7 * 24 * 60 * 60;
-const stagesOf = (
-  changes: Readonly<Record<string, Partial<PromotionStage>>> = {},
-): PromotionStage[] =>
-  ["sandbox", "qa", "prod"].map((name) => ({
-    name,
-    approval: "release",
-    lagSeconds: 0,
-    ...changes[name],
-  }));
-const waitsForProd = stagesOf({ prod: { lagSeconds: WEEK } });
-const approval: Decision = { verdict: "approve", by: "ann" };
-const denial: Decision = { verdict: "deny", by: "bob", note: "drift in May" };
-const byPolicy = { approvedBy: "policy:flights" };
-
 const startRelease = (changes: Partial<ReleaseModelInput> = {}, choices: FakeChoices = {}) =>
   startReleaseOn(temporal, { stages: stagesOf(), ...changes }, choices);
 
-type Step = keyof Activities;
-
-/** In which stages, in order. */
-const placesOf = (fakes: Fakes, name: Step): string[] =>
-  fakes.named(name).map((input) => (input as { readonly stage: string }).stage);
-
-/** The last that the ledger was told: state by stage. */
-function standings({ fakes }: StartedRelease): Readonly<Record<string, string>> {
-  const told = fakes.named("recordPromotion").at(-1) as Parameters<
-    Activities["recordPromotion"]
-  >[0];
-  return Object.fromEntries(told.standings.map(({ stage, state }) => [stage, state]));
-}
-
-const until = (started: StartedRelease, states: Readonly<Record<string, string>>) =>
-  expect.poll(() => standings(started), { timeout: 30_000 }).toMatchObject(states);
+const until = ({ fakes }: StartedRelease, states: Readonly<Record<string, string>>) =>
+  untilStanding(fakes, states);
 
 /** Of the withdrawal that a release has started: its ledger says where the version has been. */
 function withdrawals(reached: readonly string[]): Partial<Activities> {
@@ -83,7 +62,11 @@ describe("an approved version", () => {
     expect(await started.handle.result()).toMatchObject({ kind: "serving" });
     expect(placesOf(started.fakes, "copyArtifacts")).toEqual(["sandbox", "qa", "prod"]);
     expect(placesOf(started.fakes, "verifyAndPoint")).toEqual(["sandbox", "qa", "prod"]);
-    expect(standings(started)).toEqual({ sandbox: "serving", qa: "serving", prod: "serving" });
+    expect(standingsOf(started.fakes)).toEqual({
+      sandbox: "serving",
+      qa: "serving",
+      prod: "serving",
+    });
     expect(started.recorded()).toMatchObject([{ decision: approval, state: "approved" }]);
   });
 
@@ -106,7 +89,11 @@ describe("an approved version", () => {
       kind: "rejected",
       because: "in stage qa: answers otherwise",
     });
-    expect(standings(started)).toEqual({ sandbox: "serving", qa: "rejected", prod: "ahead" });
+    expect(standingsOf(started.fakes)).toEqual({
+      sandbox: "serving",
+      qa: "rejected",
+      prod: "ahead",
+    });
   });
 
   test("waits for the lag, which the page and the ledger tell", async () => {
@@ -151,7 +138,11 @@ describe("people change its way", () => {
 
     expect(await started.handle.result()).toMatchObject({ kind: "serving" });
     expect(placesOf(started.fakes, "copyArtifacts")).toEqual(["sandbox", "prod"]);
-    expect(standings(started)).toEqual({ sandbox: "serving", qa: "skipped", prod: "serving" });
+    expect(standingsOf(started.fakes)).toEqual({
+      sandbox: "serving",
+      qa: "skipped",
+      prod: "serving",
+    });
   });
 
   test("a stage with an approval of its own waits for it, with who gave it on record before", async () => {
@@ -193,7 +184,7 @@ describe("a stage that wants no approval", () => {
 
     expect(await started.handle.result()).toMatchObject({ kind: "denied", by: "bob" });
     expect(await withdrawal(started).result()).toMatchObject({ stage: "sandbox" });
-    expect(standings(started)).toEqual({ sandbox: "serving", qa: "ended", prod: "ended" });
+    expect(standingsOf(started.fakes)).toEqual({ sandbox: "serving", qa: "ended", prod: "ended" });
   });
 });
 
@@ -229,36 +220,36 @@ describe("a denial", () => {
 
     expect(await started.handle.result()).toMatchObject({ kind: "denied" });
     expect(placesOf(started.fakes, "copyArtifacts")).toEqual([]);
-    expect(standings(started)).toEqual({ sandbox: "ended", qa: "ended", prod: "ended" });
+    expect(standingsOf(started.fakes)).toEqual({ sandbox: "ended", qa: "ended", prod: "ended" });
     await expect(withdrawal(started).describe()).rejects.toThrow();
   });
 
-  test.each([
-    ["the first stage", "sandbox", ["sandbox"]],
-    ["the second stage", "qa", ["qa", "sandbox"]],
-  ])("while %s publishes waits for its answer, and withdraws", async (_what, place, reached) => {
-    const { step, letGo } = held();
-    const started = await startRelease(byPolicy, {
-      activities: {
-        ...withdrawals(reached),
-        copyArtifacts: async ({ stage }) => {
-          if (stage === place) await step();
-          return { rejected: [], overwritten: [] };
+  test.each(DENIED_WHILE_PUBLISHING)(
+    "while %s publishes waits for its answer, and withdraws",
+    async (_what, place, reached) => {
+      const { step, letGo } = held();
+      const started = await startRelease(byPolicy, {
+        activities: {
+          ...withdrawals(reached),
+          copyArtifacts: async ({ stage }) => {
+            if (stage === place) await step();
+            return { rejected: [], overwritten: [] };
+          },
         },
-      },
-    });
-    await until(started, { [place]: "publishing" });
-    await expect.poll(() => placesOf(started.fakes, "copyArtifacts")).toContain(place);
-    await started.handle.executeUpdate(decide, { args: [denial] });
-    await started.fakes.called("recordDecision");
-    letGo();
+      });
+      await until(started, { [place]: "publishing" });
+      await expect.poll(() => placesOf(started.fakes, "copyArtifacts")).toContain(place);
+      await started.handle.executeUpdate(decide, { args: [denial] });
+      await started.fakes.called("recordDecision");
+      letGo();
 
-    expect(await started.handle.result()).toMatchObject({ kind: "denied", by: "bob" });
-    expect(await withdrawal(started).result()).toMatchObject({ stage: reached[0] });
-    expect(placesOf(started.fakes, "settleWithdrawals")).toEqual(reached);
-    expect(placesOf(started.fakes, "removeWithdrawnArtifact")).toEqual(reached);
-    expect(standings(started)).toMatchObject({ prod: "ended" });
-  });
+      expect(await started.handle.result()).toMatchObject({ kind: "denied", by: "bob" });
+      expect(await withdrawal(started).result()).toMatchObject({ stage: reached[0] });
+      expect(placesOf(started.fakes, "settleWithdrawals")).toEqual(reached);
+      expect(placesOf(started.fakes, "removeWithdrawnArtifact")).toEqual(reached);
+      expect(standingsOf(started.fakes)).toMatchObject({ prod: "ended" });
+    },
+  );
 
   test("while a stage publishes that gives no answer withdraws from the others all the same", async () => {
     const { step, letGo } = held();
@@ -296,7 +287,11 @@ describe("a denial", () => {
     expect(await started.handle.result()).toMatchObject({ kind: "denied" });
     await withdrawal(started).result();
     expect(placesOf(started.fakes, "settleWithdrawals")).toEqual(reached);
-    expect(standings(started)).toEqual({ sandbox: "serving", qa: "serving", prod: "ended" });
+    expect(standingsOf(started.fakes)).toEqual({
+      sandbox: "serving",
+      qa: "serving",
+      prod: "ended",
+    });
     expect(placesOf(started.fakes, "copyArtifacts")).toEqual(["sandbox", "qa"]);
   });
 });
@@ -395,7 +390,11 @@ describe("a newer version", () => {
     await started.handle.signal(overtaken, { version: 8 });
 
     expect(await started.handle.result()).toEqual({ kind: "superseded", version: 8 });
-    expect(standings(started)).toEqual({ sandbox: "serving", qa: "serving", prod: "ended" });
+    expect(standingsOf(started.fakes)).toEqual({
+      sandbox: "serving",
+      qa: "serving",
+      prod: "ended",
+    });
     // What it serves, it was approved for: nothing is taken back.
     expect(started.recorded()).toEqual([]);
     await expect(withdrawal(started).describe()).rejects.toThrow();
@@ -433,7 +432,11 @@ describe("a newer version", () => {
     letGo();
 
     expect(await started.handle.result()).toEqual({ kind: "superseded", version: 8 });
-    expect(standings(started)).toEqual({ sandbox: "serving", qa: "serving", prod: "ended" });
+    expect(standingsOf(started.fakes)).toEqual({
+      sandbox: "serving",
+      qa: "serving",
+      prod: "ended",
+    });
   });
 });
 
