@@ -29,6 +29,8 @@ export interface SmallFleetOptions {
   readonly failureBudget?: number;
   /** The fleet file's `schedule`, as source: a plain object. */
   readonly schedule?: string;
+  /** The fleet file's `retention`, as source. */
+  readonly retention?: string;
   readonly autoApprove?: string;
   /** Share of the champion's error to remove; -1 takes any challenger. */
   readonly better?: number;
@@ -102,6 +104,7 @@ export default defineFleet({
   concurrency: ${options.concurrency ?? 20},
   failureBudget: ${options.failureBudget ?? 0.05},
   ${options.schedule === undefined ? "" : `schedule: ${options.schedule},`}
+  ${options.retention === undefined ? "" : `retention: ${options.retention},`}
 });
 `;
 }
