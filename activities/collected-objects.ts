@@ -7,6 +7,7 @@ import { servedCopy, storedPart, type StoredPart } from "../fleet/stored-part.js
 import {
   endedCycles,
   keptVersionPages,
+  markCycleCollected,
   readCollected,
   readCollectible,
   readOwners,
@@ -105,17 +106,25 @@ async function removeWhileEnded(
   { fleet, now }: Sweep,
   { cycle, endedAt }: SweptCycle,
   kind: Kind,
-  objects: readonly ListedObject[],
+  objects: readonly OwnedObject[],
 ): Promise<boolean> {
-  const mark = kind === "artifact" ? now : null;
-  const isDone = await whileEnded(ledger, { fleet, cycle, endedAt }, mark, () =>
-    deleteObjects(s3, bucket, objects),
-  );
-  if (isDone) log.info("objects collected", { fleet, cycle, kind, objects: objects.length });
-  return isDone;
+  const ended = { fleet, cycle, endedAt };
+  const remove = () => deleteObjects(s3, bucket, objects);
+  if (!objects.some(isMadeByJob)) {
+    if (!(await whileEnded(ledger, ended, remove))) return false;
+  } else {
+    // On record before it is done: an attempt that dies in the middle of the page leaves no cycle that could be run again.
+    if (!(await markCycleCollected(ledger, ended, now))) return false;
+    await remove();
+  }
+  log.info("objects collected", { fleet, cycle, kind, objects: objects.length });
+  return true;
 }
 
 type OwnedObject = ListedObject & { readonly part: StoredPart };
+
+/** The cycle run again would find the job by its name, completed, and not what it has made. */
+const isMadeByJob = ({ part }: OwnedObject): boolean => part.kind === "artifact" || part.byJob;
 
 interface KeptOwners {
   readonly customers: ReadonlySet<string>;

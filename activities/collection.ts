@@ -18,9 +18,9 @@ import {
   customerPages,
   markCollected,
   readCollectible,
-  readDroppedCohorts,
   readDroppedPackages,
   readNewestSpec,
+  readUnapprovedCohorts,
   recordCollection,
   recordDroppedCohort,
   recordDroppedPackages,
@@ -160,16 +160,20 @@ async function findCollectible(
   const { fleet, at } = input;
   const sweep = await sweepOf(dependencies, input, true);
   const names: string[] = [];
+  const members = new Map<number, number>();
   let [versions, modelPackages] = [0, await countDroppedPackages(ledger, fleet)];
-  modelPackages += (await readDroppedCohorts(ledger, fleet)).length;
   for await (const keys of customerPages(ledger, fleet)) {
     const going = await readCollectible(ledger, sweep, keys);
     versions += going.length;
     modelPackages += going.filter(({ dropsPackage }) => dropsPackage).length;
+    for (const { version } of going.filter(({ cohort }) => cohort))
+      members.set(version, (members.get(version) ?? 0) + 1);
     const told = going.slice(0, NAMES_TOLD - names.length);
     names.push(...told.map(({ customerKey, version }) => `${customerKey} v${version}`));
     heartbeat(keys.at(-1));
   }
+  for (const { version, membersLeft } of await readUnapprovedCohorts(ledger, fleet))
+    if (membersLeft === (members.get(version) ?? 0)) modelPackages += 1;
   const cycles = await sweepCycles(dependencies, sweep);
   const copies = { count: 0, bytes: 0 };
   for (const { name: stage } of sweep.spec.stages) {
@@ -214,7 +218,11 @@ async function collectPackages(
     await recordDroppedPackages(ledger, fleet, page);
     log.info("model packages collected", { fleet, packages: page.length });
   }
-  for (const { version, modelPackageArn } of await readDroppedCohorts(ledger, fleet)) {
+  for (const { version, modelPackageArn, membersLeft } of await readUnapprovedCohorts(
+    ledger,
+    fleet,
+  )) {
+    if (membersLeft > 0) continue;
     await remove(modelPackageArn);
     await recordDroppedCohort(ledger, fleet, version);
   }

@@ -116,10 +116,11 @@ export const createCycleActivities = ({
     ]);
   },
 
+  /** One that was not opened, as that was refused, stays as its earlier run has left it. */
   async closeCycle({ fleet, cycle, state, reason }: CloseCycleInput): Promise<CycleReport> {
     await ledger.query(
-      `update cycles set state = $3, reason = $4, ended_at = coalesce(ended_at, now())
-        where fleet = $1 and cycle = $2`,
+      `update cycles set state = $3, reason = $4, ended_at = now()
+        where fleet = $1 and cycle = $2 and ended_at is null`,
       [fleet, cycle, state, reason ?? null],
     );
     return { fleet, cycle, ...(await countCustomers(ledger, { fleet, cycle })) };

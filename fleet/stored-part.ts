@@ -3,7 +3,12 @@ import { COHORT_KEY, s3Keys } from "./names.js";
 
 export type StoredPart =
   /** Rows, or what describes them; of all customers when `customerKey` is null. */
-  | { readonly kind: "dataset"; readonly customerKey: string | null }
+  | {
+      readonly kind: "dataset";
+      readonly customerKey: string | null;
+      /** A job has made them of the exported ones: an export alone does not bring them back. */
+      readonly byJob: boolean;
+    }
   /** What a job made: told by the job's name, or by the customer's key. */
   | {
       readonly kind: "artifact";
@@ -23,11 +28,11 @@ export function storedPart(fleet: string, cycle: string, key: string): StoredPar
     case "inputs":
     case "cohort-inputs":
     case "manifest.json":
-      return dataset([first, ...rest]);
+      return dataset([first, ...rest], false);
     case "prepared":
     case "transformed":
       // The work's hash, and then laid out as the cycle's own folder.
-      return dataset(rest.slice(1));
+      return dataset(rest.slice(1), true);
     case "output":
       return { kind: "artifact", customerKey: null, jobName: rest[0] ?? null };
     case "cohort":
@@ -39,7 +44,7 @@ export function storedPart(fleet: string, cycle: string, key: string): StoredPar
   }
 }
 
-function dataset([first, ...rest]: readonly string[]): StoredPart {
+function dataset([first, ...rest]: readonly string[], byJob: boolean): StoredPart {
   const owner =
     first === "data"
       ? rest[0]
@@ -48,7 +53,7 @@ function dataset([first, ...rest]: readonly string[]): StoredPart {
         : first === "champions"
           ? rest[1]
           : null;
-  return { kind: "dataset", customerKey: owner ?? null };
+  return { kind: "dataset", customerKey: owner ?? null, byJob };
 }
 
 function artifactOf(file: string | undefined): StoredPart {

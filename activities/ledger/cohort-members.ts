@@ -1,7 +1,7 @@
 /** The members of a cohort in pages: read, published and withdrawn by one statement for all of a page. */
 import type pg from "pg";
 import { COHORT_KEY } from "../../fleet/names.js";
-import { withdrawalWords, type RecordedState } from "../../fleet/way-back.js";
+import { COLLECTED_WORDS, withdrawalWords, type RecordedState } from "../../fleet/way-back.js";
 import { lockMembers, type CohortRef } from "./cohorts.js";
 import { lockCustomers, type PublicationState, type StageRef } from "./publications.js";
 import { inTransaction } from "./transaction.js";
@@ -92,6 +92,8 @@ export async function recordSample(
 export interface LockedMember {
   readonly customerKey: string;
   readonly state: RecordedState;
+  /** Retention has taken its artifact. */
+  readonly collected: boolean;
   readonly publication: PublicationState | null;
   readonly targetModel: string | null;
   /** What serves the customer; null when nothing does. */
@@ -138,6 +140,7 @@ export async function recordPageServing(
 /** What was copied had the approval that the stage wants; since then it may have been denied, or have expired. */
 const mayServe = (version: number, member: LockedMember): boolean =>
   member.publication === "copied" &&
+  !member.collected &&
   (member.state === "pending" || member.state === "approved" || member.state === "serving") &&
   member.withdrawal === null &&
   (member.serving === null || member.serving.version < version);
@@ -149,7 +152,8 @@ async function lockPage(
 ): Promise<LockedMember[]> {
   await lockCustomers(connection, { fleet, stage }, keys);
   const { rows } = await connection.query<LockedMember>(
-    `select r.customer_key as "customerKey", r.state, p.state as publication, p.target_model as "targetModel",
+    `select r.customer_key as "customerKey", r.state, r.collected_at is not null as collected,
+            p.state as publication, p.target_model as "targetModel",
             (select json_build_object('version', s.version, 'targetModel', s.target_model,
                                       'modelPackageArn', v.model_package_arn)
                from publications s join releases v using (fleet, customer_key, version)
@@ -213,8 +217,10 @@ async function rejectOvertaken(
   place: CohortPlace,
   members: readonly LockedMember[],
 ): Promise<void> {
-  const overtaken = members.flatMap(({ customerKey, publication, state, serving, withdrawal }) => {
+  const overtaken = members.flatMap(({ customerKey, publication, serving, ...member }) => {
+    const { state, collected, withdrawal } = member;
     if (publication !== "copied" || state === "denied") return [];
+    if (collected) return [{ customerKey, because: COLLECTED_WORDS }];
     if (withdrawal !== null) return [{ customerKey, because: withdrawalWords(withdrawal) }];
     if (state === "withdrawn") return [{ customerKey, because: "withdrawn from the other stages" }];
     return serving !== null && serving.version > place.version

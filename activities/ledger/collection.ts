@@ -41,6 +41,8 @@ export async function* customerPages(ledger: pg.Pool, fleet: string): AsyncGener
 
 /** A version that may go, with what its model package is. */
 export interface Collectible extends VersionRef {
+  /** It shares its model package with its cohort's other members. */
+  readonly cohort: boolean;
   /** Nobody has approved it, it is a package by itself, and not the newest: numbers are not given twice. */
   readonly dropsPackage: boolean;
 }
@@ -58,7 +60,7 @@ export async function readCollectible(
     return versions
       .filter(({ version, collected }) => !collected && going.has(version))
       .map(({ version, state, cohort }) => ({
-        ...{ customerKey, version },
+        ...{ customerKey, version, cohort },
         dropsPackage: !cohort && isUnapproved(state) && version !== newest,
       }));
   });
@@ -114,9 +116,10 @@ async function readStandings(
     `select r.customer_key as "customerKey",
             exists (select from withdrawals w
                      where w.fleet = $1 and w.customer_key = r.customer_key and w.state = 'asked') as "isLeaving",
+            -- By when, not by which version: one that was denied before may be newer than the one that was retired.
             exists (select from retirements t
                      where t.fleet = $1 and t.customer_key = r.customer_key
-                    having max(t.version) >= max(r.version))
+                    having max(t.retired_at) >= max(r.created_at))
               and not exists (select from publications p
                                where p.fleet = $1 and p.customer_key = r.customer_key and p.state = 'serving')
               as "isGone",
@@ -234,27 +237,43 @@ export async function readSharedJobs(
   return rows[0] ?? { preprocessors: [], sharded: [] };
 }
 
-/**
- * Does `work` while the cycle cannot be opened again; false, and nothing is done, when it runs by now. With `mark` it
- * never can be again: what a job of it had made is gone, and the job is not run twice.
- */
+type OneEndedCycle = EndedCycle & { readonly fleet: string };
+
+/** Not opened again since it was looked at. */
+const STILL_ENDED = `fleet = $1 and cycle = $2 and state in ${ENDED}
+          and date_trunc('milliseconds', coalesce(ended_at, started_at)) = $3`;
+
+/** Does `work` while the cycle cannot be opened again; false, and nothing is done, when it runs by now. */
 export function whileEnded(
   ledger: pg.Pool,
-  { fleet, cycle, endedAt }: EndedCycle & { readonly fleet: string },
-  mark: Date | null,
+  { fleet, cycle, endedAt }: OneEndedCycle,
   work: () => Promise<void>,
 ): Promise<boolean> {
   return inTransaction(ledger, async (connection) => {
     const { rowCount } = await connection.query(
-      `update cycles set collected_at = coalesce(collected_at, $4)
-        where fleet = $1 and cycle = $2 and state in ${ENDED}
-          and date_trunc('milliseconds', coalesce(ended_at, started_at)) = $3`,
-      [fleet, cycle, endedAt, mark],
+      `select from cycles where ${STILL_ENDED} for update`,
+      [fleet, cycle, endedAt],
     );
     if (rowCount === 0) return false;
     await work();
     return true;
   });
+}
+
+/**
+ * From then on the cycle is never opened again: what a job of it had made is about to go, and the job is not run twice.
+ * False, and nothing is marked, when it runs by now.
+ */
+export async function markCycleCollected(
+  ledger: pg.Pool,
+  { fleet, cycle, endedAt }: OneEndedCycle,
+  at: Date,
+): Promise<boolean> {
+  const { rowCount } = await ledger.query(
+    `update cycles set collected_at = coalesce(collected_at, $4) where ${STILL_ENDED}`,
+    [fleet, cycle, endedAt, at],
+  );
+  return rowCount !== 0;
 }
 
 /** Of these versions those that were collected, and that no stage serves. */
@@ -329,17 +348,24 @@ export async function recordDroppedPackages(
 export interface CohortPackage {
   readonly version: number;
   readonly modelPackageArn: string;
+  /** Members that were not collected: the package goes with the last of them. */
+  readonly membersLeft: number;
 }
 
-/** Cohorts that nobody has approved, all of whose members were collected; the newest stays. */
-export async function readDroppedCohorts(ledger: pg.Pool, fleet: string): Promise<CohortPackage[]> {
+/** Cohorts that nobody has approved; the newest stays. */
+export async function readUnapprovedCohorts(
+  ledger: pg.Pool,
+  fleet: string,
+): Promise<CohortPackage[]> {
   const { rows } = await ledger.query<CohortPackage>(
-    `select version, model_package_arn as "modelPackageArn" from cohorts h
+    `select version, model_package_arn as "modelPackageArn",
+            (select count(*) from releases r
+              where r.fleet = h.fleet and r.version = h.version and r.cohort and r.collected_at is null)::int
+              as "membersLeft"
+       from cohorts h
       where fleet = $1 and package_collected_at is null
         and state in ('denied', 'superseded', 'expired', 'withdrawn')
         and exists (select from cohorts n where n.fleet = h.fleet and n.version > h.version)
-        and not exists (select from releases r
-                         where r.fleet = h.fleet and r.version = h.version and r.cohort and r.collected_at is null)
       order by version`,
     [fleet],
   );

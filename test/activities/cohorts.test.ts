@@ -7,11 +7,9 @@ import { DefaultLogger } from "@temporalio/worker";
 import { beforeAll, describe, expect, test } from "vitest";
 import { createCohortPublicationActivities } from "../../activities/cohort-publication.js";
 import { createCohortRegistrationActivities } from "../../activities/cohort-registration.js";
-import { createCohortReleaseActivities } from "../../activities/cohort-release.js";
 import { createCohortWithdrawalActivities } from "../../activities/cohort-withdrawal.js";
 import { watchedCohorts, watchedVersions } from "../../activities/ledger/watched-versions.js";
 import { createRegistryWatchActivities } from "../../activities/registry-watch.js";
-import { createEndpointActivities } from "../../activities/endpoints.js";
 import { createWithdrawalActivities } from "../../activities/withdrawals.js";
 import { s3Keys } from "../../fleet/names.js";
 import type { FleetSpec } from "../../fleet/spec.schema.js";
@@ -21,9 +19,13 @@ import {
   anEvaluatedCohort,
   cohortFolder,
   cohortStanding,
+  decideCohort,
   isInPlace,
   memberKey,
   pointedVersions,
+  publishCohort,
+  refreshEndpoint,
+  registerCohort,
 } from "./cohorts.js";
 import { activityEnvironment, readObject, run, useParts } from "./parts.js";
 import {
@@ -38,52 +40,21 @@ import {
 const parts = useParts(19492);
 const dependencies = () => ({ ...withRuntime(parts()), watchSeconds: 60 });
 const registration = () => createCohortRegistrationActivities(dependencies());
-const release = () => createCohortReleaseActivities(dependencies());
 const publication = () => createCohortPublicationActivities(dependencies());
 const withdrawal = () => createCohortWithdrawalActivities(dependencies());
 const place = ({ name }: FleetSpec, version: number) => ({ fleet: name, stage: STAGE, version });
 
-const register = async (spec: FleetSpec, cycle: string) => {
-  const cohort = await run(registration().registerCohort, { fleet: spec.name, cycle });
-  if (cohort === null) throw new Error("nothing was registered");
-  return cohort;
-};
+const register = (spec: FleetSpec, cycle: string) => registerCohort(parts(), spec, cycle);
 
 const decide = (
-  { name }: FleetSpec,
+  spec: FleetSpec,
   version: number,
   verdict: "approve" | "deny",
   except?: readonly string[],
-) =>
-  run(release().recordCohortDecision, {
-    ...{ fleet: name, version, at: "2026-11-21T12:00:00.000Z" },
-    state: verdict === "approve" ? "approved" : "denied",
-    decision: {
-      ...{ verdict, by: "ann", note: "looked at" },
-      ...(except === undefined ? {} : { except }),
-    },
-  } as const);
+) => decideCohort(parts(), spec, { version, verdict, except });
 
-let clock = Date.parse("2026-11-21T14:30:00Z");
-const refresh = ({ name }: FleetSpec) =>
-  run(createEndpointActivities(dependencies()).ensureEndpoint, {
-    ...{ fleet: name, stage: STAGE, reload: false },
-    at: new Date((clock += 1000)).toISOString(),
-  });
-
-/** As the endpoint's workflow goes through the pages. Returns what the sample said. */
-async function publish(spec: FleetSpec, version: number): Promise<string> {
-  const cohort = place(spec, version);
-  await run(publication().copyCohortPage, { ...cohort, after: "" });
-  await refresh(spec);
-  const verdict = await run(publication().verifyCohort, cohort);
-  const verify = verdict.kind === "doubtful";
-  if (verdict.kind !== "broken")
-    await run(publication().pointCohortPage, { ...cohort, after: "", verify });
-  const because = verdict.kind === "broken" ? verdict.because : null;
-  await run(publication().answerCohort, { ...cohort, releaseWorkflowId: "gone", because });
-  return verdict.kind;
-}
+const refresh = (spec: FleetSpec) => refreshEndpoint(parts(), spec);
+const publish = (spec: FleetSpec, version: number) => publishCohort(parts(), spec, version);
 
 const described = async (arn: string) =>
   parts().sagemaker.send(new DescribeModelPackageCommand({ ModelPackageName: arn }));

@@ -1,10 +1,17 @@
 /** Cohorts of made-up models, as a sharded training job leaves them to be registered. */
 import { createHash } from "node:crypto";
+import { createCohortPublicationActivities } from "../../activities/cohort-publication.js";
+import {
+  createCohortRegistrationActivities,
+  type RegisteredCohort,
+} from "../../activities/cohort-registration.js";
+import { createCohortReleaseActivities } from "../../activities/cohort-release.js";
+import { createEndpointActivities } from "../../activities/endpoints.js";
 import { s3Keys, targetModel } from "../../fleet/names.js";
 import type { FleetSpec } from "../../fleet/spec.schema.js";
 import { aFleet, openCycle } from "./a-fleet.js";
-import { readObject, type Parts } from "./parts.js";
-import { modelArchive, put, STAGE } from "./publishing.js";
+import { readObject, run, type Parts } from "./parts.js";
+import { modelArchive, put, STAGE, withRuntime } from "./publishing.js";
 
 export const aShardedFleet = (name: string): FleetSpec =>
   aFleet({ name, training: { kind: "sharded" } });
@@ -19,6 +26,8 @@ export interface CohortOptions {
   readonly factor?: number;
   /** Members, by index, that ask for a person. */
   readonly asking?: readonly number[];
+  /** Members, by index, of which the gate keeps the champion: they are in no cohort of that cycle. */
+  readonly keeping?: readonly number[];
   /** Members, by index, whose artifact is not there. */
   readonly gone?: readonly number[];
   /** Members, by index, whose training predicted something else. */
@@ -28,6 +37,7 @@ export interface CohortOptions {
 /** Rows as `evaluateCohort` leaves them, and an artifact for each; beside them one of each other outcome. */
 export async function anEvaluatedCohort(parts: Parts, options: CohortOptions): Promise<void> {
   const { spec, cycle, members, factor = 10, asking = [], gone = [], wrong = [] } = options;
+  const { keeping = [] } = options;
   await openCycle(parts, spec, cycle);
   const folder = cohortFolder(spec.name, cycle);
   const archive = await modelArchive(factor);
@@ -36,8 +46,11 @@ export async function anEvaluatedCohort(parts: Parts, options: CohortOptions): P
     if (!gone.includes(index)) await put(parts, `${folder}${memberKey(index)}.tar.gz`, archive);
   await parts.ledger.query(
     `insert into customers (fleet, cycle, customer_key, customer, verification, state)
-     select $1, $2, key, upper(key), '["1,2", "3,4"]', 'evaluated' from unnest($3::text[]) as key`,
-    [spec.name, cycle, indexes.map(memberKey)],
+     select $1, $2, key, upper(key), '["1,2", "3,4"]', state from unnest($3::text[], $4::text[]) as m (key, state)`,
+    [
+      ...[spec.name, cycle, indexes.map(memberKey)],
+      indexes.map((index) => (keeping.includes(index) ? "champion-kept" : "evaluated")),
+    ],
   );
   await parts.ledger.query(
     `insert into evaluations (fleet, cycle, customer_key, training_job_name, metrics, baseline_metrics,
@@ -51,7 +64,9 @@ export async function anEvaluatedCohort(parts: Parts, options: CohortOptions): P
       indexes.map((index) =>
         JSON.stringify(wrong.includes(index) ? [1, 2] : [3 * factor, 7 * factor]),
       ),
-      indexes.map((index) => (asking.includes(index) ? "ask" : "approve")),
+      indexes.map((index) =>
+        keeping.includes(index) ? "keep-champion" : asking.includes(index) ? "ask" : "approve",
+      ),
     ],
   );
   await parts.ledger.query(
@@ -60,6 +75,63 @@ export async function anEvaluatedCohort(parts: Parts, options: CohortOptions): P
             ($1, $2, 'same', 'SAME', 'skipped')`,
     [spec.name, cycle],
   );
+}
+
+/** As a sharded cycle ends. Throws when the gate has left nobody. */
+export async function registerCohort(
+  parts: Parts,
+  { name: fleet }: FleetSpec,
+  cycle: string,
+): Promise<RegisteredCohort> {
+  const registration = createCohortRegistrationActivities({ ...parts, watchSeconds: 60 });
+  const cohort = await run(registration.registerCohort, { fleet, cycle });
+  if (cohort === null) throw new Error("nothing was registered");
+  return cohort;
+}
+
+export const decideCohort = (
+  parts: Parts,
+  { name: fleet }: FleetSpec,
+  o: {
+    readonly version: number;
+    readonly verdict: "approve" | "deny";
+    readonly except?: readonly string[] | undefined;
+  },
+) =>
+  run(createCohortReleaseActivities(parts).recordCohortDecision, {
+    ...{ fleet, version: o.version, at: "2026-11-21T12:00:00.000Z" },
+    state: o.verdict === "approve" ? "approved" : "denied",
+    decision: {
+      ...{ verdict: o.verdict, by: "ann", note: "looked at" },
+      ...(o.except === undefined ? {} : { except: o.except }),
+    },
+  } as const);
+
+let clock = Date.parse("2026-11-21T14:30:00Z");
+
+export const refreshEndpoint = (parts: Parts, { name: fleet }: FleetSpec) =>
+  run(createEndpointActivities(withRuntime(parts)).ensureEndpoint, {
+    ...{ fleet, stage: STAGE, reload: false },
+    at: new Date((clock += 1000)).toISOString(),
+  });
+
+/** As the endpoint's workflow goes through the pages. Returns what the sample said. */
+export async function publishCohort(
+  parts: Parts,
+  spec: FleetSpec,
+  version: number,
+): Promise<string> {
+  const publication = createCohortPublicationActivities(withRuntime(parts));
+  const cohort = { fleet: spec.name, stage: STAGE, version };
+  await run(publication.copyCohortPage, { ...cohort, after: "" });
+  await refreshEndpoint(parts, spec);
+  const verdict = await run(publication.verifyCohort, cohort);
+  const verify = verdict.kind === "doubtful";
+  if (verdict.kind !== "broken")
+    await run(publication.pointCohortPage, { ...cohort, after: "", verify });
+  const because = verdict.kind === "broken" ? verdict.because : null;
+  await run(publication.answerCohort, { ...cohort, releaseWorkflowId: "gone", because });
+  return verdict.kind;
 }
 
 export const cohortFolder = (fleet: string, cycle: string): string =>

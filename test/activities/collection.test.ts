@@ -8,7 +8,6 @@ import {
   DescribeModelPackageCommand,
   ListModelsCommand,
 } from "@aws-sdk/client-sagemaker";
-import { ListObjectsV2Command } from "@aws-sdk/client-s3";
 import { describe, expect, test } from "vitest";
 import { createArtifactActivities } from "../../activities/artifacts.js";
 import { createCollectionActivities } from "../../activities/collection.js";
@@ -26,6 +25,13 @@ import { fleetSpecSchema, type FleetSpec } from "../../fleet/spec.schema.js";
 import { COLLECTED_WORDS } from "../../fleet/way-back.js";
 import { DEFAULT_PACE, type Publication } from "../../workflows/messages.js";
 import { aFleet, openCycle } from "./a-fleet.js";
+import {
+  collect as collectAll,
+  collectedOf,
+  endCycles,
+  inDays,
+  keysOf as allKeys,
+} from "./collecting.js";
 import { run, useParts } from "./parts.js";
 import {
   aVersion,
@@ -50,26 +56,7 @@ const aTidyFleet = (name: string, retention: object = {}): FleetSpec =>
     retention: { artifacts: "30d", datasets: "10d", versions: 1, ...retention },
   });
 
-const DAY = 86_400_000;
-const inDays = (days: number): string => new Date(Date.now() + days * DAY).toISOString();
-
-/** As the workflow does it. */
-async function collect({ name: fleet }: FleetSpec, days = 31) {
-  const input = { fleet, at: inDays(days) };
-  const found = await run(collection().findCollectible, input);
-  await run(collection().markCollected, input);
-  await run(collection().collectObjects, input);
-  await run(collection().collectModelPackages, input);
-  await run(collection().collectEndpointParts, input);
-  await run(collection().recordCollection, { found, by: "ann" });
-  return found;
-}
-
-const endCycles = ({ name }: FleetSpec) =>
-  parts().ledger.query(
-    "update cycles set state = 'completed', ended_at = now() where fleet = $1 and ended_at is null",
-    [name],
-  );
+const collect = (spec: FleetSpec, days = 31) => collectAll(parts(), spec, days);
 
 let clock = Date.parse("2026-11-21T14:30:00Z");
 
@@ -97,7 +84,7 @@ async function aLivedInFleet(name: string, retention: object = {}): Promise<Flee
   await uploadCode(parts(), spec);
   await version(spec, 1, "denied");
   for (const number of [2, 3, 4]) await publish(spec, await version(spec, number));
-  await endCycles(spec);
+  await endCycles(parts(), spec);
   const cycle = (number: number) => `2013-07-0${number}`;
   const rows = Buffer.from("1,2\n");
   for (const number of [2, 4]) {
@@ -112,21 +99,7 @@ async function aLivedInFleet(name: string, retention: object = {}): Promise<Flee
   return spec;
 }
 
-async function keysOf({ name }: FleetSpec): Promise<string[]> {
-  const { s3, bucket } = parts();
-  const listed = await s3.send(
-    new ListObjectsV2Command({ Bucket: bucket, Prefix: s3Keys.fleet(name) }),
-  );
-  return (listed.Contents ?? []).map(({ Key = "" }) => Key.slice(s3Keys.fleet(name).length)).sort();
-}
-
-const isCollected = async ({ name }: FleetSpec): Promise<number[]> => {
-  const { rows } = await parts().ledger.query<{ version: number }>(
-    "select version from releases where fleet = $1 and collected_at is not null order by version",
-    [name],
-  );
-  return rows.map((row) => row.version);
-};
+const keysOf = (spec: FleetSpec) => allKeys(parts(), spec);
 
 describe("a fleet that has lived for a while", () => {
   test("keeps what serves, one way back, and where both came from", async () => {
@@ -156,7 +129,7 @@ describe("a fleet that has lived for a while", () => {
       "stages/local/models/a/v000002.tar.gz",
     ]);
     expect(found.artifacts.count + found.datasets.count + found.copies.count).toBe(gone.length);
-    expect(await isCollected(spec)).toEqual([1, 2]);
+    expect(await collectedOf(parts(), spec)).toEqual(["a v1", "a v2"]);
     expect(await predictionsOf(parts(), spec, targetModel("a", 4))).toEqual([12, 28]);
 
     const again = await collect(spec, 32);
@@ -195,7 +168,7 @@ describe("a fleet that has lived for a while", () => {
     });
     await collect(spec, 9);
     expect(await keysOf(spec)).toEqual(before);
-    expect(await isCollected(spec)).toEqual([]);
+    expect(await collectedOf(parts(), spec)).toEqual([]);
 
     // After a while the rows go, and what a stage could go back to stays whole.
     const found = await collect(spec, 11);
@@ -211,6 +184,18 @@ describe("a fleet that has lived for a while", () => {
     expect((await keysOf(spec)).filter((key) => key.startsWith("cycles/2013-07-02/"))).toHaveLength(
       5,
     );
+  });
+
+  test("runs a cycle again whose exported rows are gone, but not one whose rows a job had prepared", async () => {
+    const spec = await aLivedInFleet("prepared");
+    const folder = s3Keys.prepared(spec.name, "2013-07-02", "0".repeat(64));
+    await put(parts(), `${folder}data/b/train/data.csv`, Buffer.from("1,2\n"));
+    expect(await collect(spec, 11)).toMatchObject({ artifacts: { count: 0 } });
+
+    await expect(openCycle(parts(), spec, "2013-07-02")).rejects.toMatchObject({
+      type: "CycleCollected",
+    });
+    expect(await openCycle(parts(), spec, "2013-07-04")).toMatchObject({ cycle: "2013-07-04" });
   });
 
   test("gives up its way back to nobody while a version is withdrawn, and comes back", async () => {
@@ -268,7 +253,7 @@ test("of a collection and a rollback that come at once, one is first, and either
       [place.fleet, STAGE, number, customers],
     );
   }
-  await endCycles(spec);
+  await endCycles(parts(), spec);
 
   const rollBack = (customerKey: string) =>
     recordWithdrawal(ledger, {
@@ -289,7 +274,7 @@ test("of a collection and a rollback that come at once, one is first, and either
   for (const { collected, reason } of rows)
     expect(reason).toBe(collected ? `version 1 cannot serve again: ${COLLECTED_WORDS}` : null);
   // The version between is everybody's other way back.
-  expect(await isCollected(spec)).not.toContain(2);
+  expect((await collectedOf(parts(), spec)).filter((name) => name.endsWith(" v2"))).toEqual([]);
 });
 
 test("model packages that nobody has approved go, but for the newest of a group", async () => {
@@ -311,7 +296,7 @@ test("model packages that nobody has approved go, but for the newest of a group"
     );
     arns.push(ModelPackageArn);
   }
-  await endCycles(spec);
+  await endCycles(parts(), spec);
   expect(await collect(spec)).toMatchObject({ versions: { count: 2 }, modelPackages: 1 });
   const describePackage = (ModelPackageName = "") =>
     sagemaker.send(new DescribeModelPackageCommand({ ModelPackageName }));
@@ -456,9 +441,12 @@ describe("a customer that has left the warehouse", () => {
 
   test("keeps nothing for ever", async () => {
     const spec = await aShrunkFleet("shrunk-away");
+    // Somebody had denied the next one before: it is no sign that the customer has come back.
+    await aVersion(parts(), { spec, customer: "b", version: 2, state: "denied" });
+    await endCycles(parts(), spec);
     await retireAfter(spec, 91);
     await carryOut(spec, "b");
-    expect((await collect(spec)).versions.names).toEqual(["b v1"]);
+    expect((await collect(spec)).versions.names).toEqual(["b v1", "b v2"]);
     expect(await keysOf(spec)).not.toContain("cycles/2013-07-01/output/job-b/output/model.tar.gz");
     expect(await keysOf(spec)).toContain("cycles/2013-07-01/output/job-a/output/model.tar.gz");
   });

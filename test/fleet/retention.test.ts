@@ -224,16 +224,31 @@ describe("customers that have left", () => {
 });
 
 test.each([
-  ["data/a/train/data.csv", { kind: "dataset", customerKey: "a" }],
-  ["customers/a.csv", { kind: "dataset", customerKey: "a" }],
-  ["prepared/0a1b2c3d4e5f/data/a/test/data.csv", { kind: "dataset", customerKey: "a" }],
-  ["prepared/0a1b2c3d4e5f/customers/a.csv", { kind: "dataset", customerKey: "a" }],
-  ["prepared/0a1b2c3d4e5f/schema/columns.json", { kind: "dataset", customerKey: null }],
-  ["transformed/0a1b2c3d4e5f/data/a/train/data.csv.out", { kind: "dataset", customerKey: "a" }],
-  ["transformed/0a1b2c3d4e5f/champions/g1/a/test/x", { kind: "dataset", customerKey: "a" }],
-  ["schema/columns.json", { kind: "dataset", customerKey: null }],
-  ["manifest.json", { kind: "dataset", customerKey: null }],
-  ["cohort-inputs/0a1b2c3d4e5f/champions.json", { kind: "dataset", customerKey: null }],
+  ["data/a/train/data.csv", { kind: "dataset", customerKey: "a", byJob: false }],
+  ["customers/a.csv", { kind: "dataset", customerKey: "a", byJob: false }],
+  [
+    "prepared/0a1b2c3d4e5f/data/a/test/data.csv",
+    { kind: "dataset", customerKey: "a", byJob: true },
+  ],
+  ["prepared/0a1b2c3d4e5f/customers/a.csv", { kind: "dataset", customerKey: "a", byJob: true }],
+  [
+    "prepared/0a1b2c3d4e5f/schema/columns.json",
+    { kind: "dataset", customerKey: null, byJob: true },
+  ],
+  [
+    "transformed/0a1b2c3d4e5f/data/a/train/data.csv.out",
+    { kind: "dataset", customerKey: "a", byJob: true },
+  ],
+  [
+    "transformed/0a1b2c3d4e5f/champions/g1/a/test/x",
+    { kind: "dataset", customerKey: "a", byJob: true },
+  ],
+  ["schema/columns.json", { kind: "dataset", customerKey: null, byJob: false }],
+  ["manifest.json", { kind: "dataset", customerKey: null, byJob: false }],
+  [
+    "cohort-inputs/0a1b2c3d4e5f/champions.json",
+    { kind: "dataset", customerKey: null, byJob: false },
+  ],
   [
     "output/mf-x-a-1/output/model.tar.gz",
     { kind: "artifact", customerKey: null, jobName: "mf-x-a-1" },
