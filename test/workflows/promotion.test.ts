@@ -314,6 +314,19 @@ describe("a withdrawal from every stage", () => {
     return { handle, fakes };
   }
 
+  /** Nothing serves instead, once `refuse` lets it. */
+  const settledUnless =
+    (refuse: (stage: string) => void): Activities["settleWithdrawals"] =>
+    async ({ stage, withdrawals: asked }) => {
+      refuse(stage);
+      for (const { version, withdrawWorkflowId } of asked)
+        await temporal
+          .client()
+          .workflow.getHandle(withdrawWorkflowId)
+          .signal("withdrawn", { version, stage, servesNow: null });
+      return { open: [] };
+    };
+
   test("goes from production back, one stage after the other", async () => {
     const { handle, fakes } = await startWithdrawal({}, 300);
     temporal.keep("withdraw-model-from-every-stage", handle.workflowId);
@@ -335,15 +348,7 @@ describe("a withdrawal from every stage", () => {
           refuse(stage);
           return { restored: [], reload: false };
         },
-        settleWithdrawals: async ({ stage, withdrawals: asked }) => {
-          refuse(stage);
-          for (const { version, withdrawWorkflowId } of asked)
-            await temporal
-              .client()
-              .workflow.getHandle(withdrawWorkflowId)
-              .signal("withdrawn", { version, stage, servesNow: null });
-          return { open: [] };
-        },
+        settleWithdrawals: settledUnless(refuse),
       },
       0.2,
     );
@@ -360,15 +365,9 @@ describe("a withdrawal from every stage", () => {
     let isAway = true;
     const { handle, fakes } = await startWithdrawal(
       {
-        settleWithdrawals: async ({ stage, withdrawals: asked }) => {
+        settleWithdrawals: settledUnless((stage) => {
           if (stage === "prod" && isAway) throw new Error("unreachable");
-          for (const { version, withdrawWorkflowId } of asked)
-            await temporal
-              .client()
-              .workflow.getHandle(withdrawWorkflowId)
-              .signal("withdrawn", { version, stage, servesNow: null });
-          return { open: [] };
-        },
+        }),
       },
       0.2,
     );
