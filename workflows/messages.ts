@@ -81,7 +81,7 @@ export interface Pace {
 }
 export const DEFAULT_PACE: Pace = {
   guardSeconds: 15 * 60,
-  headStartSeconds: 60,
+  headStartSeconds: 20,
   collectSeconds: 2,
   roundSeconds: 2 * 60,
   idleSeconds: 60 * 60,

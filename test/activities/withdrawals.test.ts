@@ -501,6 +501,6 @@ test("why it is not done yet is on record, and told to who waits", async () => {
 
   expect(await withdrawalRow(spec, withdrawal)).toMatchObject({ reason: "no capacity" });
   expect(await signalsOf(parts(), withdrawal.withdrawWorkflowId)).toEqual([
-    { version: 1, stage: STAGE, because: "no capacity" },
+    { version: 1, because: "no capacity" },
   ]);
 });

@@ -38,7 +38,13 @@ const GROUP = modelPackageGroupName(FLEET, COHORT_KEY);
 /** A person waits for minutes where a test cannot. */
 const pace: Pace = {
   ...DEFAULT_PACE,
-  ...{ guardSeconds: 2, collectSeconds: 0.1, roundSeconds: 1, graceSeconds: 0.2 },
+  ...{
+    guardSeconds: 2,
+    headStartSeconds: 2,
+    collectSeconds: 0.1,
+    roundSeconds: 1,
+    graceSeconds: 0.2,
+  },
 };
 
 let stack: TestStack;
@@ -97,7 +103,7 @@ async function cells(customer: string): Promise<string[]> {
 
 const reaches = (customer: string, expected: string[]) =>
   expect
-    .poll(() => cells(customer), { timeout: 60_000, interval: 250, message: customer })
+    .poll(() => cells(customer), { timeout: 120_000, interval: 250, message: customer })
     .toEqual(expected);
 
 async function allReach(expected: string[], but: readonly string[] = []): Promise<void> {
