@@ -11,6 +11,8 @@ import {
 import { PutObjectCommand } from "@aws-sdk/client-s3";
 import { expect, test } from "vitest";
 import { createCycleJobActivities } from "../../activities/cycle-job.js";
+import { createProcessingActivities } from "../../activities/processing.js";
+import { createTransformActivities } from "../../activities/transform.js";
 import { CYCLE_KEY } from "../../fleet/names.js";
 import { tarGz } from "../hosting/artifacts.js";
 import {
@@ -64,7 +66,7 @@ async function startTransform(): Promise<string> {
   return request.TransformJobName;
 }
 
-test("a cycle's jobs of every kind are stopped, and what has ended or was never made is no error", async () => {
+test("a cycle's jobs of every kind are stopped and seen to end, and what has ended or was never made is no error", async () => {
   const { ledger, sagemaker } = parts();
   const cycle = await openCycle(parts(), aFleet({ name: "stopped" }));
   const [processing, training, transform] = await Promise.all([
@@ -99,4 +101,11 @@ test("a cycle's jobs of every kind are stopped, and what has ended or was never 
   const { rows } = await ledger.query("select from jobs where fleet = $1", [cycle.fleet]);
   expect(rows).toHaveLength(3);
   await run(createCycleJobActivities(parts()).stopCycleJobs, cycle);
+
+  const waiting = { ...parts(), watchSeconds: 1 };
+  const { findEndedTransformJob } = createTransformActivities(waiting);
+  const { findEndedProcessingJob } = createProcessingActivities(waiting);
+  const stopped = { status: "Stopped" };
+  expect(await run(findEndedTransformJob, { jobName: transform })).toMatchObject(stopped);
+  expect(await run(findEndedProcessingJob, { jobName: processing })).toMatchObject(stopped);
 });
