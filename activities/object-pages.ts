@@ -4,6 +4,7 @@ import { DeleteObjectsCommand, ListObjectsV2Command, type S3Client } from "@aws-
 export interface ListedObject {
   readonly key: string;
   readonly size: number;
+  readonly modified: Date | undefined;
 }
 
 /** At most a thousand each, as S3 gives them. */
@@ -16,7 +17,9 @@ export async function* objectPages(
   do {
     const token = ContinuationToken === undefined ? {} : { ContinuationToken };
     const page = await s3.send(new ListObjectsV2Command({ Bucket, Prefix, ...token }));
-    yield (page.Contents ?? []).map(({ Key = "", Size = 0 }) => ({ key: Key, size: Size }));
+    yield (page.Contents ?? []).map(({ Key = "", Size = 0, LastModified }) => ({
+      ...{ key: Key, size: Size, modified: LastModified },
+    }));
     ContinuationToken = page.NextContinuationToken;
   } while (ContinuationToken !== undefined);
 }

@@ -5,7 +5,7 @@ import {
   type CreateTransformJobRequest,
   type DescribeTransformJobResponse,
 } from "@aws-sdk/client-sagemaker";
-import { ListObjectsV2Command, type S3Client } from "@aws-sdk/client-s3";
+import type { S3Client } from "@aws-sdk/client-s3";
 import { FAILURES } from "../fleet/errors.js";
 import { CHANNELS, CYCLE_KEY, requestHash, s3Keys, type Channel } from "../fleet/names.js";
 import type { JobEnded } from "../workflows/messages.js";
@@ -21,6 +21,7 @@ import {
   type PlannedRows,
 } from "./ledger/preprocessors.js";
 import { readSpec } from "./ledger/specs.js";
+import { objectPages } from "./object-pages.js";
 import { withHeartbeat } from "./patience.js";
 import { pipelineOf, rowsFolder } from "./preprocessor.js";
 import { preprocessorModel, transformRequest, type TransformPlan } from "./preprocessor-request.js";
@@ -203,17 +204,10 @@ async function requireOutputs(
   { folder, part, objects }: TransformPart,
 ): Promise<void> {
   let found = 0;
-  let token: string | undefined;
   const channel = part === "champions" ? "test" : part;
   const wanted = new RegExp(`^[^/]+/${channel}/data\\.csv\\.out$`);
-  do {
-    const page = await s3.send(
-      new ListObjectsV2Command({ Bucket: bucket, Prefix: folder, ContinuationToken: token }),
-    );
-    for (const { Key = "" } of page.Contents ?? [])
-      if (wanted.test(Key.slice(folder.length))) found++;
-    token = page.NextContinuationToken;
-  } while (token !== undefined);
+  for await (const page of objectPages(s3, bucket, folder))
+    for (const { key } of page) if (wanted.test(key.slice(folder.length))) found++;
   if (found >= objects) return;
   throw permanent(FAILURES.preparationFailed, {
     message:

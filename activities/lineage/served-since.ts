@@ -1,5 +1,5 @@
 /** Takes over from the stages' pointers who is served what, where it has changed since the lineage was written. */
-import { GetObjectCommand, ListObjectsV2Command } from "@aws-sdk/client-s3";
+import { GetObjectCommand } from "@aws-sdk/client-s3";
 import type pg from "pg";
 import { z } from "zod";
 import { s3Keys } from "../../fleet/names.js";
@@ -9,6 +9,7 @@ import type { StageSpec } from "../../fleet/spec.schema.js";
 import { workflowIds } from "../../workflows/messages.js";
 import { messageOf } from "../application-failure.js";
 import { inParallel } from "../in-parallel.js";
+import { objectPages } from "../object-pages.js";
 import type { StageAccess, StageClients } from "../stage-access.js";
 import type { LeavingVersion } from "./decided-since.js";
 import { sinceTime, type SinceFindings } from "./since.js";
@@ -83,20 +84,12 @@ async function readPointers(
 ): Promise<void> {
   const prefix = s3Keys.pointer({ fleet, stage, customerKey: "" }).slice(0, -".json".length);
   const from = sinceTime(writtenAt);
-  let token: string | undefined;
-  do {
-    const page = await s3.send(
-      new ListObjectsV2Command({
-        Bucket: bucket,
-        Prefix: prefix,
-        ...(token === undefined ? {} : { ContinuationToken: token }),
-      }),
-    );
-    const pointers = (page.Contents ?? []).flatMap(({ Key = "", LastModified }) => {
-      const [, key] = /^([a-z0-9-]+)\.json$/.exec(Key.slice(prefix.length)) ?? [];
+  for await (const page of objectPages(s3, bucket, prefix)) {
+    const pointers = page.flatMap(({ key: path, modified }) => {
+      const [, key] = /^([a-z0-9-]+)\.json$/.exec(path.slice(prefix.length)) ?? [];
       return key === undefined
         ? []
-        : [{ key, changed: LastModified === undefined || LastModified >= from }];
+        : [{ key, changed: modified === undefined || modified >= from }];
     });
     await connection.query(
       `insert into pointed (stage, customer_key, changed) select $1, * from unnest($2::text[], $3::boolean[])`,
@@ -125,8 +118,7 @@ async function readPointers(
         read.map(({ publishedAt }) => publishedAt),
       ],
     );
-    token = page.NextContinuationToken;
-  } while (token !== undefined);
+  }
 }
 
 function pointerOf(text: string | undefined): z.infer<typeof pointerSchema> | undefined {

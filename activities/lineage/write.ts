@@ -3,12 +3,7 @@ import { createHash } from "node:crypto";
 import { PassThrough, Transform } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { createGzip } from "node:zlib";
-import {
-  DeleteObjectsCommand,
-  ListObjectsV2Command,
-  PutObjectCommand,
-  type S3Client,
-} from "@aws-sdk/client-s3";
+import { PutObjectCommand, type S3Client } from "@aws-sdk/client-s3";
 import { Upload } from "@aws-sdk/lib-storage";
 import pg from "pg";
 import { to as copyTo } from "pg-copy-streams";
@@ -22,6 +17,7 @@ import {
   type LineageTable,
 } from "../../fleet/lineage.schema.js";
 import { s3Keys } from "../../fleet/names.js";
+import { deleteObjects, objectPages } from "../object-pages.js";
 import { readManifest, s3Files } from "./files.js";
 import { lineageTables, quoted, readLedgerFacts, scopeOf, type LedgerTable } from "./tables.js";
 
@@ -187,22 +183,11 @@ async function removeOlder(
   kept: readonly (string | undefined)[],
 ): Promise<void> {
   const prefix = s3Keys.lineage(fleet);
-  let token: string | undefined;
-  do {
-    const page = await s3.send(
-      new ListObjectsV2Command({
-        Bucket: bucket,
-        Prefix: prefix,
-        ...(token === undefined ? {} : { ContinuationToken: token }),
-      }),
-    );
-    const old = (page.Contents ?? []).filter(({ Key = "" }) => {
-      const [folder, file] = Key.slice(prefix.length).split("/");
+  for await (const page of objectPages(s3, bucket, prefix)) {
+    const old = page.filter(({ key }) => {
+      const [folder, file] = key.slice(prefix.length).split("/");
       return file !== undefined && !kept.includes(folder);
     });
-    const Objects = old.map(({ Key }) => ({ Key }));
-    if (Objects.length > 0)
-      await s3.send(new DeleteObjectsCommand({ Bucket: bucket, Delete: { Objects, Quiet: true } }));
-    token = page.NextContinuationToken;
-  } while (token !== undefined);
+    await deleteObjects(s3, bucket, old);
+  }
 }
